@@ -1,0 +1,1 @@
+"""HTTP gateway: EPCIS capture and query, trace, certificates, verification and the scan pages."""

@@ -1,0 +1,1 @@
+"""What a validating organisation runs: identity, endorsement, ordering, validation, ledger, payloads."""
