@@ -1,0 +1,514 @@
+"""The EPCIS event hash of CBV 2.0 §8.9.2: what an event says, whatever its spelling.
+
+The event is written as one pre-hash string (properties in the standard's canonical order, lists
+sorted, times in UTC milliseconds, numbers without trailing zeros, vocabulary and identifiers as
+Web URIs, names of extensions with their namespace in braces) and that string is hashed with
+SHA-256: ``ni:///sha-256;<64 hex>?ver=CBV2.0``. ``recordTime``, ``eventID``, ``errorDeclaration``
+and comments take no part, so an error declaration has the hash of the event it corrects.
+
+Input is a neutral tree, the EPCIS 2.0 data model as ``json.loads`` gives it: dict, list, str,
+int, float, Decimal, bool, None. Extension names are CURIEs whose prefixes the document's or the
+event's ``@context`` declares, full IRIs, or ``{namespace}local`` as an XML reader writes them, so
+either syntax gives the same hash. Pure: no I/O, no clock; a remote context is never fetched.
+
+Where readings of the standard differ, :class:`Profile` names the difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from gateway.epcis.canonical_uri import canonical_uri
+from gateway.epcis.namespaces import Namespaces
+from gateway.epcis.vocabulary import (
+    BIZ_STEP,
+    COMPONENT,
+    DISPOSITION,
+    GS1_VOC,
+    GS1_VOC_ALIASES,
+    MEASUREMENT,
+    SENSOR_ALERT,
+    SOURCE_DEST_TYPE,
+    TRANSACTION_TYPE,
+    VOCABULARIES,
+    Vocabulary,
+)
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A version of the algorithm.
+
+    inline_extensions: extensions inside a standard property follow its own fields (CBV 2.1); else
+    they stand after the ilmd, below the names of the properties that hold them (CBV 2.0).
+    sensor_list_name: ``sensorElementList`` itself is written (CBV 2.1).
+    """
+
+    version: str
+    inline_extensions: bool
+    sensor_list_name: bool
+
+
+CBV_2_0 = Profile("CBV2.0", inline_extensions=False, sensor_list_name=False)
+CBV_2_1 = Profile("CBV2.1", inline_extensions=True, sensor_list_name=True)
+
+
+def event_hash(event: Event, context: Any = None, profile: Profile = CBV_2_0) -> str:
+    """``ni:///sha-256;<64 hex>?ver=CBV2.0`` of one event.
+
+    event: the event's tree. context: the document's ``@context`` as parsed, or None.
+    """
+    return Hasher(context, profile).hash(event)
+
+
+def pre_hash(event: Event, context: Any = None, profile: Profile = CBV_2_0) -> str:
+    """The pre-hash string `event_hash` digests."""
+    return Hasher(context, profile).pre_hash(event)
+
+
+def hash_hex(ni_uri: str) -> str:
+    """The 64 hex digits of an event hash URI, "" where it is none."""
+    match = _NI.fullmatch(ni_uri)
+    return match[1] if match else ""
+
+
+class Hasher:
+    """Hashes the events of one document: its ``@context`` is read once."""
+
+    __slots__ = ("_namespaces", "_profile")
+
+    def __init__(self, context: Any = None, profile: Profile = CBV_2_0) -> None:
+        self._namespaces = context if isinstance(context, Namespaces) else Namespaces.of(context)
+        self._profile = profile
+
+    def hash(self, event: Event) -> str:
+        """The event's hash URI."""
+        digest = sha256(self.pre_hash(event).encode("utf-8", "surrogatepass")).hexdigest()
+        return f"ni:///sha-256;{digest}?ver={self._profile.version}"
+
+    def pre_hash(self, event: Event) -> str:
+        """The event's pre-hash string."""
+        local = event.get("@context")
+        namespaces = self._namespaces.extended(local) if local is not None else self._namespaces
+        return _Writer(namespaces, self._profile).event(event)
+
+
+class _Writer:
+    """Writes the parts of one event, collecting the extensions that must stand at its end."""
+
+    __slots__ = ("_ns", "_profile")
+
+    def __init__(self, namespaces: Namespaces, profile: Profile) -> None:
+        self._ns = namespaces
+        self._profile = profile
+
+    def event(self, event: Event) -> str:
+        out = ["eventType=", _strip(event.get("type", ""))]
+        deferred: list[str] = []
+        for name, write in _EVENT_ORDER:
+            value = event.get(name)
+            if value is not None and value != []:
+                out.append(write(self, name, value, deferred))
+        ilmd = event.get("ilmd")
+        if ilmd is not None:
+            out.extend(self.extension("ilmd", ilmd))
+        out.extend(deferred)
+        if not _EVENT_NAMES.issuperset(event):
+            out.append(self.extensions(event, _EVENT_NAMES))
+        return "".join(out)
+
+    # -- extensions -------------------------------------------------------------------------------
+
+    def extensions(self, holder: Event, known: frozenset[str]) -> str:
+        """All of `holder` outside `known`, sorted."""
+        parts: list[str] = []
+        for name, value in holder.items():
+            if name not in known:
+                parts.extend(self.extension(name, value))
+        parts.sort()
+        return "".join(parts)
+
+    def extension(self, name: str, value: Any) -> list[str]:
+        """One extension element: a string for each of its values."""
+        key = self._ns.clark_name(name)
+        if key is None or value is None:
+            return []
+        if type(value) is list:
+            return [part for item in value for part in self.extension(name, item)]
+        if isinstance(value, Mapping):
+            scope = self._scope(value)
+            text = scope.value(value["#text"]) if "#text" in value else ""
+            return [key + ("=" + text if text else "") + scope.extensions(value, _TEXT)]
+        text = self.value(value)
+        return [key + "=" + text if text else key]
+
+    def _scope(self, holder: Event) -> _Writer:
+        declared = {
+            name[7:]: namespace
+            for name, namespace in holder.items()
+            if name.startswith("@xmlns:") and isinstance(namespace, str)
+        }
+        return _Writer(self._ns.extended(declared), self._profile) if declared else self
+
+    # -- values -----------------------------------------------------------------------------------
+
+    def value(self, value: Any) -> str:
+        """An extension's value, whose type no schema tells."""
+        if isinstance(value, str):
+            return _normal(self._ns.expand(value.strip()))
+        return _number(value) if not isinstance(value, bool) else _boolean(value)
+
+    def uri(self, value: Any) -> str:
+        return canonical_uri(self._ns.expand(_strip(value)))
+
+    def term(self, vocabulary: Vocabulary, value: Any) -> str:
+        text = _strip(value)
+        if text in vocabulary.words:
+            return vocabulary.web_uri + text
+        return _web_term(self._ns.expand(text))
+
+    # -- parts with an order of their own ---------------------------------------------------------
+
+    def fields(self, order: _Order, holder: Event) -> str:
+        parts: list[str] = []
+        for name, render in order:
+            value = holder.get(name)
+            if value is not None:
+                text = render(self, value)
+                if text:
+                    parts.append(f"{name}={text}")
+        return "".join(parts)
+
+    def item(self, part: _Part, holder: Any, deferred: list[str]) -> str:
+        """One structured element; its extensions go to `deferred` where the profile says so."""
+        if not isinstance(holder, Mapping):
+            return ""
+        text = self.fields(part.order, holder)
+        if part.names.issuperset(holder):
+            return text
+        extra = self.extensions(holder, part.names)
+        if self._profile.inline_extensions:
+            return text + extra
+        if extra:
+            deferred.append(part.path + extra)
+        return text
+
+
+_Renderer = Callable[[_Writer, Any], str]
+_Order = tuple[tuple[str, _Renderer], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A structured element: its fields in canonical order, and its name before extensions."""
+
+    order: _Order
+    path: str
+    names: frozenset[str]
+
+
+# -- scalars --------------------------------------------------------------------------------------
+
+_NI = re.compile(r"ni:///sha-256;([0-9a-f]{64})\?ver=CBV2\.\d+")
+_NUMERIC = re.compile(r"[+-]?(?:\d{1,64}(?:\.\d{0,64})?|\.\d{1,64})(?:[eE][+-]?\d{1,2})?", re.A)
+_PLAIN = re.compile(r"(?:0|[1-9]\d*)", re.A)
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?"
+    r"(?:(Z|z)|([+-])(\d\d):?(\d\d))",
+    re.A,
+)
+
+
+def _strip(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return _boolean(value) if isinstance(value, bool) else _number(value)
+
+
+def _boolean(value: Any) -> str:
+    if isinstance(value, str):
+        return {"1": "true", "0": "false"}.get(value.strip(), value.strip())
+    return "true" if value else "false"
+
+
+def _number(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, float):
+        if value.is_integer() and abs(value) < 1e16:
+            return str(int(value))
+        return _decimal(repr(value))
+    if isinstance(value, Decimal):
+        return _decimal(str(value))
+    return _numeric_text(value.strip()) if isinstance(value, str) else str(value)
+
+
+def _numeric_text(text: str) -> str:
+    return _decimal(text) if _NUMERIC.fullmatch(text) else text
+
+
+def _decimal(text: str) -> str:
+    number = Decimal(text)
+    if not number.is_finite():
+        return text
+    if number == 0:
+        return "0"
+    plain = format(number, "f")
+    if "." in plain:
+        plain = plain.rstrip("0").rstrip(".")
+    return plain
+
+
+@lru_cache(maxsize=1 << 14)
+def _normal(text: str) -> str:
+    """Any value: CBV URNs as Web URIs, numbers and identifiers in canonical form."""
+    if _PLAIN.fullmatch(text):
+        return text
+    if text.startswith("urn:epcglobal:cbv:"):
+        return _web_term(text)
+    return canonical_uri(_numeric_text(text))
+
+
+@lru_cache(maxsize=1 << 12)
+def _web_term(text: str) -> str:
+    for vocabulary in VOCABULARIES:
+        if vocabulary.urn and text.startswith(vocabulary.urn):
+            return vocabulary.web_uri + text[len(vocabulary.urn) :]
+    for alias in GS1_VOC_ALIASES:
+        if text.startswith(alias):
+            return GS1_VOC + text[len(alias) :]
+    return canonical_uri(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _utc(text: str) -> str:
+    """``YYYY-MM-DDThh:mm:ss.mmmZ``; the fourth decimal place rounds the third."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return text
+    year, month, day, hour, minute, second, fraction, _, sign, off_hour, off_minute = match.groups()
+    millis = int((fraction or "0")[:3].ljust(3, "0"))
+    if fraction and len(fraction) > 3 and fraction[3] >= "5":
+        millis += 1
+    try:
+        moment = datetime(
+            int(year), int(month), int(day), int(hour), int(minute), int(second)
+        ) + timedelta(milliseconds=millis)
+        if sign:
+            offset = timedelta(hours=int(off_hour), minutes=int(off_minute))
+            moment = moment - offset if sign == "+" else moment + offset
+    except (ValueError, OverflowError):
+        return text
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+# -- renderers of fields --------------------------------------------------------------------------
+
+
+def _as_text(writer: _Writer, value: Any) -> str:
+    return _strip(value)
+
+
+def _as_time(writer: _Writer, value: Any) -> str:
+    return _utc(_strip(value))
+
+
+def _as_number(writer: _Writer, value: Any) -> str:
+    return _number(value)
+
+
+def _as_boolean(writer: _Writer, value: Any) -> str:
+    return _boolean(value)
+
+
+def _as_uri(writer: _Writer, value: Any) -> str:
+    return writer.uri(value)
+
+
+def _as_term(vocabulary: Vocabulary) -> _Renderer:
+    return lambda writer, value: writer.term(vocabulary, value)
+
+
+def _part(path: str, *order: tuple[str, _Renderer], also: Iterable[str] = ()) -> _Part:
+    return _Part(order, path, frozenset(name for name, _ in order) | _NOT_HASHED | frozenset(also))
+
+
+_NOT_HASHED = frozenset(("@context", "comment", "rdfs:comment"))
+_TEXT = frozenset(("#text", "comment", "rdfs:comment"))
+
+_QUANTITY = _part(
+    "quantityElement", ("epcClass", _as_uri), ("quantity", _as_number), ("uom", _as_text)
+)
+_PLACE = _part("", ("id", _as_uri))
+_TRANSACTION = _part(
+    "bizTransaction", ("type", _as_term(TRANSACTION_TYPE)), ("bizTransaction", _as_uri)
+)
+_SOURCE = _part("source", ("type", _as_term(SOURCE_DEST_TYPE)), ("source", _as_uri))
+_DESTINATION = _part("destination", ("type", _as_term(SOURCE_DEST_TYPE)), ("destination", _as_uri))
+_METADATA = _part(
+    "sensorMetadata",
+    ("time", _as_time),
+    ("startTime", _as_time),
+    ("endTime", _as_time),
+    ("deviceID", _as_uri),
+    ("deviceMetadata", _as_uri),
+    ("rawData", _as_uri),
+    ("dataProcessingMethod", _as_uri),
+    ("bizRules", _as_uri),
+)
+_REPORT = _part(
+    "sensorReport",
+    ("type", _as_term(MEASUREMENT)),
+    ("exception", _as_term(SENSOR_ALERT)),
+    ("deviceID", _as_uri),
+    ("deviceMetadata", _as_uri),
+    ("rawData", _as_uri),
+    ("dataProcessingMethod", _as_uri),
+    ("time", _as_time),
+    ("microorganism", _as_uri),
+    ("chemicalSubstance", _as_uri),
+    ("value", _as_number),
+    ("component", _as_term(COMPONENT)),
+    ("stringValue", _as_text),
+    ("booleanValue", _as_boolean),
+    ("hexBinaryValue", _as_text),
+    ("uriValue", _as_uri),
+    ("minValue", _as_number),
+    ("maxValue", _as_number),
+    ("meanValue", _as_number),
+    ("sDev", _as_number),
+    ("percRank", _as_number),
+    ("percValue", _as_number),
+    ("uom", _as_text),
+    ("coordinateReferenceSystem", _as_uri),
+)
+_SENSOR_NAMES = frozenset(("sensorMetadata", "sensorReport")) | _NOT_HASHED
+
+
+# -- writers of event properties ------------------------------------------------------------------
+
+_EventWriter = Callable[[_Writer, str, Any, list[str]], str]
+
+
+def _field(render: _Renderer) -> _EventWriter:
+    def write(writer: _Writer, name: str, value: Any, deferred: list[str]) -> str:
+        text = render(writer, value)
+        return f"{name}={text}" if text else ""
+
+    return write
+
+
+def _epcs(writer: _Writer, name: str, value: Any, deferred: list[str]) -> str:
+    return name + "".join(sorted(["epc=" + writer.uri(epc) for epc in _list(value)]))
+
+
+def _items(part: _Part, prefix: str) -> _EventWriter:
+    def write(writer: _Writer, name: str, value: Any, deferred: list[str]) -> str:
+        outside: list[str] = []
+        texts = [writer.item(part, item, outside) for item in _list(value)]
+        deferred.extend([name + text for text in sorted(outside)])
+        written = sorted([prefix + text for text in texts if text])
+        return name + "".join(written) if written else ""
+
+    return write
+
+
+def _place(writer: _Writer, name: str, value: Any, deferred: list[str]) -> str:
+    outside: list[str] = []
+    holder = value if isinstance(value, Mapping) else {"id": value}
+    text = writer.item(_PLACE, holder, outside)
+    deferred.extend([name + extra for extra in outside])
+    return name + text if text else ""
+
+
+def _persistent(writer: _Writer, name: str, value: Any, deferred: list[str]) -> str:
+    if not isinstance(value, Mapping):
+        return ""
+    parts = [
+        text
+        for key in ("set", "unset")
+        for text in sorted(
+            [f"{key}={writer.term(DISPOSITION, word)}" for word in _list(value.get(key, []))]
+        )
+    ]
+    return name + "".join(parts) if parts else ""
+
+
+def _sensors(writer: _Writer, name: str, value: Any, deferred: list[str]) -> str:
+    outside: list[str] = []
+    written = sorted([_sensor(writer, item, outside) for item in _list(value)])
+    title = name if writer._profile.sensor_list_name else ""
+    deferred.extend([title + text for text in sorted(outside)])
+    text = "".join(written)
+    return title + text if text else ""
+
+
+def _sensor(writer: _Writer, value: Any, deferred: list[str]) -> str:
+    if not isinstance(value, Mapping):
+        return ""
+    outside: list[str] = []
+    metadata = writer.item(_METADATA, value.get("sensorMetadata"), outside)
+    report_extras: list[str] = []
+    reports = sorted(
+        [
+            "sensorReport" + text
+            for text in (
+                writer.item(_REPORT, report, report_extras)
+                for report in _list(value.get("sensorReport", []))
+            )
+            if text
+        ]
+    )
+    own = "" if _SENSOR_NAMES.issuperset(value) else writer.extensions(value, _SENSOR_NAMES)
+    text = ("sensorMetadata" + metadata if metadata else "") + "".join(reports)
+    if writer._profile.inline_extensions:
+        text += own
+    else:
+        extra = "".join(outside) + "".join(sorted(report_extras)) + own
+        if extra:
+            deferred.append("sensorElement" + extra)
+    return "sensorElement" + text if text else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+_EVENT_ORDER: tuple[tuple[str, _EventWriter], ...] = (
+    ("eventTime", _field(_as_time)),
+    ("eventTimeZoneOffset", _field(_as_text)),
+    ("epcList", _epcs),
+    ("parentID", _field(_as_uri)),
+    ("inputEPCList", _epcs),
+    ("childEPCs", _epcs),
+    ("quantityList", _items(_QUANTITY, "quantityElement")),
+    ("childQuantityList", _items(_QUANTITY, "quantityElement")),
+    ("inputQuantityList", _items(_QUANTITY, "quantityElement")),
+    ("outputEPCList", _epcs),
+    ("outputQuantityList", _items(_QUANTITY, "quantityElement")),
+    ("action", _field(_as_text)),
+    ("transformationID", _field(_as_uri)),
+    ("bizStep", _field(_as_term(BIZ_STEP))),
+    ("disposition", _field(_as_term(DISPOSITION))),
+    ("persistentDisposition", _persistent),
+    ("readPoint", _place),
+    ("bizLocation", _place),
+    ("bizTransactionList", _items(_TRANSACTION, "")),
+    ("sourceList", _items(_SOURCE, "")),
+    ("destinationList", _items(_DESTINATION, "")),
+    ("sensorElementList", _sensors),
+)
+"""The canonical property order of CBV 2.0 §8.9.2; ilmd and extensions follow."""
+
+_EVENT_NAMES = frozenset(name for name, _ in _EVENT_ORDER) | _NOT_HASHED | {
+    "type", "ilmd", "eventID", "recordTime", "errorDeclaration", "certificationInfo",
+}  # fmt: skip
