@@ -390,6 +390,7 @@ _REPORT = _part(
     ("percValue", _as_number),
     ("uom", _as_text),
     ("coordinateReferenceSystem", _as_uri),
+    also=("bizRules",),  # a property of the data model that the canonical order does not name
 )
 _SENSOR_NAMES = frozenset(("sensorMetadata", "sensorReport")) | _NOT_HASHED
 
