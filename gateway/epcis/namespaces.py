@@ -22,7 +22,7 @@ class Namespaces:
 
     def __init__(self, declared: Mapping[str, str]) -> None:
         self.declared = dict(declared)
-        self._values = {p: STANDARD_PREFIXES[p] for p in VALUE_PREFIXES} | self.declared
+        self._values = {p: self.declared.get(p, STANDARD_PREFIXES[p]) for p in VALUE_PREFIXES}
         self._names: dict[str, str | None] = {}
 
     @classmethod
@@ -63,7 +63,11 @@ class Namespaces:
         return name
 
     def expand(self, value: str) -> str:
-        """The full IRI of a CURIE whose prefix is declared; any other text unchanged."""
+        """The full IRI of a CURIE of the standard's own vocabularies; any other text unchanged.
+
+        A document's own prefixes are not expanded in values: in XML, where prefixes belong to
+        names alone, the same value could not be told from plain text, and the hashes would part.
+        """
         prefix, colon, local = value.partition(":")
         if not colon or prefix not in self._values or local.startswith("//"):
             return value
