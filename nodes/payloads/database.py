@@ -76,6 +76,8 @@ class PayloadDatabase:
         self._synced.sync = True
 
     def batch(self) -> Batch:
+        """An empty batch; it can be written once. Raises StoreUnavailable when closed."""
+        self._family(META)
         return Batch(self._handles)
 
     def write(self, batch: Batch, *, sync: bool) -> None:
@@ -94,7 +96,9 @@ class PayloadDatabase:
     def get_many(self, family: str, keys: list[bytes]) -> list[bytes | None]:
         """Values in the order asked; raises StoreUnavailable when a block fails its checksum."""
         try:
-            found: list[bytes | None] = self._families[family].get(keys)
+            found: list[bytes | None] = self._family(family).get(keys)
+        except StoreUnavailable:
+            raise
         except Exception as exc:
             raise StoreUnavailable(f"the payload store cannot be read: {exc}") from exc
         return found
@@ -103,7 +107,7 @@ class PayloadDatabase:
         self, family: str, start: bytes = b"", *, backwards: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Rows in key order from `start` on (or from the end), over a consistent snapshot."""
-        rows = self._families[family].iter()
+        rows = self._family(family).iter()
         try:
             if backwards:
                 rows.seek_to_last()
@@ -128,7 +132,7 @@ class PayloadDatabase:
             for family in self._families.values():
                 family.flush(True)
             for key in keys:
-                self._families[HEAD].compact_range(key, key + b"\0", forced)
+                self._family(HEAD).compact_range(key, key + b"\0", forced)
         except Exception as exc:
             raise StoreUnavailable(f"the payload store cannot be compacted: {exc}") from exc
 
@@ -139,7 +143,16 @@ class PayloadDatabase:
         except Exception as exc:
             raise StoreUnavailable(f"the payload store cannot be copied: {exc}") from exc
 
+    def _family(self, name: str) -> Any:
+        family = self._families.get(name)
+        if family is None:
+            raise StoreUnavailable(f"the payload store {self.directory} is closed")
+        return family
+
     def close(self) -> None:
+        """Close the database and give up its lock; harmless when it is closed."""
+        if not self._families:
+            return
         for family in self._families.values():
             family.close()
         self._families.clear()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import orjson
 
@@ -47,6 +47,9 @@ class ReadEntry:
     def numbered(self, seq: int) -> ReadEntry:
         """The same line as entry number `seq`."""
         return replace(self, seq=seq)
+
+
+_FIELDS = tuple(sorted(field.name for field in fields(ReadEntry)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +91,24 @@ def key_of(seq: int) -> bytes:
 
 def encode(entry: ReadEntry, previous: bytes) -> tuple[bytes, bytes]:
     """`entry` as stored (its hash, then JSON) and its 32-byte hash, chained to `previous`."""
-    fields = {name: value for name, value in asdict(entry).items() if value not in ("", None)}
-    body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    present = {name: value for name in _FIELDS if (value := getattr(entry, name)) != ""}
+    body = orjson.dumps(present)
     digest = hashlib.sha256(_ENTRY_PREFIX + previous + body).digest()
     return digest + body, digest
 
 
 def decode(stored: bytes) -> ReadEntry:
     """The entry inside `stored`; raises ValueError when it is not one."""
-    fields = orjson.loads(stored[HASH_BYTES:])
+    found = orjson.loads(stored[HASH_BYTES:])
     texts = ("action", "rule", "commitment", "event_hash", "party", "msp_id")
     try:
         return ReadEntry(
-            seq=int(fields["seq"]),
-            time_ms=int(fields["time_ms"]),
-            **{name: str(fields.get(name, "")) for name in texts},
-            certificate_sha256=str(fields.get("certificate_sha256", "")),
-            legal_basis=str(fields.get("legal_basis", "")),
-            tx_id=str(fields.get("tx_id", "")),
+            seq=int(found["seq"]),
+            time_ms=int(found["time_ms"]),
+            **{name: str(found.get(name, "")) for name in texts},
+            certificate_sha256=str(found.get("certificate_sha256", "")),
+            legal_basis=str(found.get("legal_basis", "")),
+            tx_id=str(found.get("tx_id", "")),
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError("not an entry of the read log") from exc
