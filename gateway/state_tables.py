@@ -21,6 +21,7 @@ api_keys = Table(
     Column("user", Text, nullable=False),
     Column("party", Text, nullable=True),
     Column("ou", Text, nullable=False),  # client or admin
+    Column("certificate", Text, nullable=False),  # PEM; its revocation ends the key too
     Column("created_ms", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("expires_ms", BigInteger, nullable=True),

@@ -37,7 +37,8 @@ def _key(name: str) -> Column[str]:
 
 
 def _number(name: str) -> Column[int]:
-    return Column(name, BigInteger, primary_key=True, autoincrement=False)
+    number = BigInteger().with_variant(Integer, "sqlite")  # SQLite: the row's own id
+    return Column(name, number, primary_key=True, autoincrement=False)
 
 
 projection = Table(
@@ -81,6 +82,9 @@ events = Table(
     metadata,
     _number("seq"),
     _text("hash"),  # 64 hex of the CBV 2.0 event hash
+    # 1 for an error declaration: CBV leaves the declaration out of the hash, so it shares the
+    # hash of the event it voids
+    Column("declaration", SmallInteger, nullable=False),
     _text("event_id", null=True),  # eventID as captured
     _text("type"),
     _text("action", null=True),
@@ -101,10 +105,10 @@ events = Table(
     _text("disclosure", null=True),
     _int("error_ms", null=True),  # errorDeclaration.declarationTime
     _text("error_reason", null=True),
-    _text("voided_by", null=True),  # hash of the event that declared this one wrong
+    _text("voided_by", null=True),  # hash of the error declaration that voids this event
     Column("findings", Integer, nullable=False),  # how many
     Column("record", LargeBinary, nullable=False),
-    Index("ux_events_hash", "hash", unique=True),
+    Index("ux_events_hash", "hash", "declaration", unique=True),
     Index("ix_events_event_id", "event_id"),
     Index("ix_events_time", "time_ms", "seq"),
     Index("ix_events_step", "step", "time_ms"),
@@ -179,14 +183,14 @@ vocabulary = Table("vocabulary", metadata, _key("kind"), _key("value"), sqlite_w
 items = Table(
     "items",
     metadata,
-    _key("id"),  # an instance: SGTIN, SSCC, GRAI, GIAI ...
-    _text("product", null=True),  # GTIN-14 where the identifier has one
-    _text("holder", null=True),
+    _key("id"),  # one thing: SGTIN, SSCC, GRAI, GIAI ...
+    _text("gtin", null=True),  # GTIN-14 where the identifier has one
+    _text("status", null=True),
     _text("disposition", null=True),
+    _text("holder", null=True),  # of a packed thing: see its outermost container
     _text("parent", null=True),
     Column("record", LargeBinary, nullable=False),
     Index("ix_items_parent", "parent"),
-    Index("ix_items_product", "product"),
     sqlite_with_rowid=False,
 )
 
@@ -194,19 +198,29 @@ lots = Table(
     "lots",
     metadata,
     _key("id"),
-    _text("product", null=True),
+    _text("gtin", null=True),
+    _text("status", null=True),
     Column("record", LargeBinary, nullable=False),
-    Index("ix_lots_product", "product"),
+    Index("ix_lots_gtin", "gtin"),
     sqlite_with_rowid=False,
 )
 
 balances = Table(
     "balances",
     metadata,
-    _key("lot"),
-    _key("holder"),
+    _key("lot"),  # lot or class identifier
+    _key("holder"),  # party, or the container it is packed in
     Column("record", LargeBinary, nullable=False),
     Index("ix_balances_holder", "holder"),
+    sqlite_with_rowid=False,
+)
+
+transformations = Table(
+    "transformations",
+    metadata,
+    _key("id"),
+    _text("party", null=True),
+    Column("record", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -223,12 +237,14 @@ participants = Table(
     Index("ix_participants_msp", "msp"),
 )
 
-# Every id that means a party: its own id, GLNs and locations it registered
-party_locations = Table(
-    "party_locations",
+msps = Table("msps", metadata, _key("msp"), _text("party"))  # the MSP's default party
+
+locations = Table(
+    "locations",
     metadata,
-    _key("location"),
-    _key("party"),
+    _key("location"),  # 414 form
+    _text("party"),
+    Index("ix_locations_party", "party"),
 )
 
 products = Table(
@@ -249,8 +265,8 @@ certificates = Table(
     _text("issuer"),
     _text("status"),
     _text("digest"),
-    _int("valid_from_ms", null=True),
-    _int("valid_until_ms", null=True),
+    _int("valid_from_ms"),
+    _int("valid_until_ms"),
     Column("record", LargeBinary, nullable=False),
     Index("ix_certificates_subject", "subject"),
     Index("ix_certificates_issuer", "issuer"),
@@ -261,6 +277,7 @@ delegations = Table(
     metadata,
     _key("principal"),
     _key("delegate"),
+    _text("status"),
     Column("record", LargeBinary, nullable=False),
     Index("ix_delegations_delegate", "delegate"),
 )
@@ -268,13 +285,24 @@ delegations = Table(
 grants = Table(
     "grants",
     metadata,
-    _key("key"),  # the rest of the composite key, parts joined by U+001F
-    _text("grantor", null=True),
-    _text("grantee", null=True),
-    _text("scope", null=True),
+    _key("scope"),  # identifier or event hash
+    _key("granter"),
+    _key("grantee"),
+    _text("status"),
+    _int("expires_ms", null=True),
     Column("record", LargeBinary, nullable=False),
     Index("ix_grants_grantee", "grantee"),
-    Index("ix_grants_scope", "scope"),
+)
+
+# A regulator's readings of confidential payloads
+accesses = Table(
+    "accesses",
+    metadata,
+    _key("event"),  # 64 hex
+    _key("tx_id"),
+    _text("party"),
+    _int("time_ms"),
+    Column("record", LargeBinary, nullable=False),
 )
 
 # Records of key types that have no table of their own, and records that could not be read:
