@@ -80,7 +80,9 @@ class Client:
         answer = self.request("DELETE", path, **kwargs)
         return answer.json() if answer.content else None
 
-    def pages(self, path: str, field: str, params: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    def pages(
+        self, path: str, field: str, params: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
         """Every element of a paged list: `field` of each answer, following its ``bookmark``."""
         query = dict(params or {})
         while True:
@@ -106,7 +108,9 @@ class Client:
             except httpx.HTTPError as error:
                 raise self._unreachable(error) from error
             except httpx.InvalidURL as error:
-                raise UsageFault(f"{self.profile.url}{path} is not a usable URL: {error}") from error
+                raise UsageFault(
+                    f"{self.profile.url}{path} is not a usable URL: {error}"
+                ) from error
             if answer.status_code in RETRIED and not last:
                 time.sleep(_pause(answer, attempt))
                 continue

@@ -72,7 +72,12 @@ def _guarded(function: Callable[..., int | None]) -> Callable[..., int | None]:
     def wrapped(*args: Any, **kwargs: Any) -> int | None:
         try:
             return function(*args, **kwargs)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt) as error:
+        except (
+            click.ClickException,
+            click.exceptions.Exit,
+            click.Abort,
+            KeyboardInterrupt,
+        ) as error:
             if isinstance(error, CliError):
                 error.as_json = bool(kwargs.get("as_json"))
             raise
@@ -92,7 +97,9 @@ def translate(error: Exception) -> CliError:
     """The CliError for an error of the packages below, or Unexpected."""
     kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
     if "chaincode.errors.Refusal" in kinds:
-        return Refused(str(error), code=getattr(error, "code", ""), where=getattr(error, "where", ""))
+        return Refused(
+            str(error), code=getattr(error, "code", ""), where=getattr(error, "where", "")
+        )
     if "nodes.errors.AlreadyOpen" in kinds:
         return UsageFault(
             str(error), hint="stop that process first, or ask the running gateway over HTTP"

@@ -82,7 +82,9 @@ def clean(value: object) -> str:
         return ""
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return "".join(
-        char if unicodedata.category(char) not in {"Cc", "Cf", "Zl", "Zp"} else "\N{REPLACEMENT CHARACTER}"
+        char
+        if unicodedata.category(char) not in {"Cc", "Cf", "Zl", "Zp"}
+        else "\N{REPLACEMENT CHARACTER}"
         for char in text
     )
 
