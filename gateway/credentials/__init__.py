@@ -1,0 +1,1 @@
+"""W3C Verifiable Credentials 2.0: keys, DIDs, proofs, certificate profiles and their store."""

@@ -1,0 +1,212 @@
+"""Evidence for the verifier: from the ledger by way of the read model, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from chaincode.identifiers import parse
+from gateway.credentials import readings
+from gateway.credentials.document import Fact
+from gateway.credentials.history import Record
+from gateway.readmodel import tables
+from gateway.verify import Anchor, EvidenceUnavailable, FactState, Issuer, ProductState
+
+Footprint = Callable[[str], Record | None]
+"""Identifier -> the contract's ``carbon:footprint`` answer, or None where it has none."""
+
+_STATES = {
+    "recalled": "recalled",
+    "stolen": "stolen",
+    "destroyed": "destroyed",
+    "retired": "destroyed",
+    "dispensed": "dispensed",
+    "consumed": "consumed",
+}
+
+
+class NoEvidence:
+    """No ledger within reach: everything the document itself does not show stays unknown."""
+
+    as_of: tuple[int | None, int | None] = (None, None)
+
+    def anchor(self, certificate_id: str) -> Anchor | None:
+        raise EvidenceUnavailable
+
+    def issuer(self, party: str, licence: str | None, at_ms: int) -> Issuer | None:
+        raise EvidenceUnavailable
+
+    def fact(self, fact: Fact, subject: str) -> FactState:
+        raise EvidenceUnavailable
+
+    def product(self, subject: str, now_ms: int) -> ProductState | None:
+        raise EvidenceUnavailable
+
+
+class LedgerEvidence:
+    """What the ledger says, read in one snapshot of the read model."""
+
+    def __init__(self, connection: Connection, footprint: Footprint | None = None) -> None:
+        self._connection = connection
+        self._footprint = footprint
+
+    @property
+    def as_of(self) -> tuple[int | None, int | None]:
+        """Height of the read model, and the time of its last block."""
+        height = self._connection.scalar(select(tables.projection.c.height)) or 0
+        time_ms = self._connection.scalar(select(func.max(tables.blocks.c.time_ms)))
+        return height, time_ms
+
+    def anchor(self, certificate_id: str) -> Anchor | None:
+        """The certificate's record on the chain."""
+        record = self._record(tables.certificates, tables.certificates.c.id, certificate_id)
+        return None if record is None else anchor_of(record)
+
+    def issuer(self, party: str, licence: str | None, at_ms: int) -> Issuer | None:
+        """The party; entitled when the licence its certificate names covered `at_ms`.
+
+        Every validator ran this rule when the certificate was anchored (an issuer whose role needs
+        no licence names none); here it is shown again from the party's record of today.
+        """
+        record = self.participant(party)
+        if record is None:
+            return None
+        covers = licence is None or any(
+            entry["number"] == licence
+            and entry["valid_from_ms"] <= at_ms <= entry["valid_until_ms"]
+            for entry in record.get("licences", ())
+        )
+        return Issuer(str(record["name"]), covers)
+
+    def participant(self, party: str) -> Record | None:
+        """A party's record."""
+        return self._record(tables.participants, tables.participants.c.id, party)
+
+    def product_record(self, gtin: str | None) -> Record | None:
+        """A product's record."""
+        return self._record(tables.products, tables.products.c.gtin, gtin) if gtin else None
+
+    def event(self, reference: str) -> Record | None:
+        """An event by its hash, ``ni:///sha-256;<hex>?...`` or 64 hex."""
+        digits = reference.removeprefix("ni:///sha-256;").partition("?")[0]
+        return self._record(tables.events, tables.events.c.hash, digits)
+
+    def fact(self, fact: Fact, subject: str) -> FactState:
+        """Read a ledger fact again, the way its `reading` says."""
+        reading = fact.reading or ""
+        if reading in readings.IDENTIFIER:
+            return _same(readings.of_identifier(reading, subject) == fact.value)
+        if reading in readings.PRODUCT:
+            record = self.product_record(parse(subject).gtin)
+            if record is None:
+                return "differs"
+            return "same" if readings.of_product(reading, record) == fact.value else "changed"
+        if reading == readings.FOOTPRINT:
+            return self._footprint_fact(fact, subject)
+        return self._event_fact(fact, subject)
+
+    def product(self, subject: str, now_ms: int) -> ProductState | None:
+        """The state of a serialised thing or of a lot."""
+        record = self._record(tables.items, tables.items.c.id, subject) or self._record(
+            tables.lots, tables.lots.c.id, subject
+        )
+        if record is None:
+            return None
+        return state_of(record, self._recalled_share(subject), now_ms)
+
+    def _event_fact(self, fact: Fact, subject: str) -> FactState:
+        record = self.event(fact.event) if fact.event else None
+        read = None if record is None else readings.of_event(fact.reading or "", record, subject)
+        if record is None or read is None:
+            return "differs"
+        if record.get("voided_by"):
+            return "withdrawn"
+        value, unit = read
+        if (fact.reading or "").endswith("-party"):
+            return self._named(fact, value, self.participant(value))
+        if fact.reading == "origin-product":
+            return self._named(fact, value, self.product_record(parse(value).gtin))
+        return _same(value == fact.value and unit == fact.unit)
+
+    def _named(self, fact: Fact, identifier: str, record: Record | None) -> FactState:
+        if fact.party is not None and fact.party != identifier:
+            return "differs"
+        if fact.record is not None and not identifier.startswith(fact.record):
+            return "differs"
+        return "same" if record is not None and record["name"] == fact.value else "changed"
+
+    def _footprint_fact(self, fact: Fact, subject: str) -> FactState:
+        if self._footprint is None:
+            raise EvidenceUnavailable
+        record = self._footprint(subject)
+        now = footprint_value(record) if record else None
+        return "same" if now == (fact.value, fact.unit) else "changed"
+
+    def _recalled_share(self, lot: str) -> bool:
+        rows = self._connection.execute(
+            select(tables.balances.c.record).where(tables.balances.c.lot == lot).limit(1000)
+        )
+        return any(orjson.loads(raw).get("status") == "recalled" for (raw,) in rows)
+
+    def _record(self, table: Any, key: Any, value: str) -> Record | None:
+        raw = self._connection.scalar(select(table.c.record).where(key == value))
+        return None if raw is None else orjson.loads(raw)
+
+
+def anchor_of(record: Record) -> Anchor:
+    """A certificate record of the chain as the verifier reads it."""
+    return Anchor(
+        issuer=record["issuer"],
+        digest=record["digest"],
+        subject=record["subject"],
+        status=record["status"],
+        anchored_ms=record["time_ms"],
+        changed_ms=record.get("changed_ms", record["time_ms"]),
+        reason=record.get("reason", ""),
+        superseded_by=record.get("superseded_by"),
+        valid_from_ms=record.get("valid_from_ms"),
+        valid_until_ms=record.get("valid_until_ms"),
+        tx_id=record["tx_id"],
+        licence=record.get("licence") or None,
+    )
+
+
+def state_of(record: Record, recalled_share: bool, now_ms: int) -> ProductState:
+    """An item or lot record as check 8 sees it; expired after the end of the printed day."""
+    expiry = record.get("expiry")
+    status = "recalled" if recalled_share else record["status"]
+    since = record.get("moved_ms")
+    if status in _STATES:
+        return ProductState(_STATES[status], since, expiry)
+    ends = expiry_ms(expiry)
+    if ends is not None and now_ms >= ends:
+        return ProductState("expired", ends, expiry)
+    return ProductState("ok", since, expiry)
+
+
+def expiry_ms(text: str | None) -> int | None:
+    """The first instant after the day `text` (YYYY-MM-DD) everywhere on earth (UTC-12)."""
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, hours=12)
+    return round(end.timestamp() * 1000)
+
+
+def footprint_value(record: Record) -> tuple[str, str] | None:
+    """(amount, unit) a certificate states: milligrams CO2e per unit where known, else in total."""
+    per_unit = record.get("per_unit")
+    if per_unit:
+        return str(per_unit["co2e_mg"]), f"mg CO2e/{per_unit['unit']}"
+    return (str(record["co2e_mg"]), "mg CO2e") if record.get("co2e_mg") else None
+
+
+def _same(equal: bool) -> FactState:
+    return "same" if equal else "differs"
