@@ -1,0 +1,132 @@
+"""Who held what, and what became of what, read from the contract's records.
+
+Implements :class:`nodes.payloads.relations.ProductHistory`. An item's holder, owner and receiver
+stand in the versions of its record; while it is packed, its holder is that of the containers
+around it, so a container's versions count for the time the item was inside and not for what the
+container (a reusable crate, say) carried before or after. A lot has one balance record per
+holder; a balance may be held by a container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from nodes.payloads.chain_state import Record, StateReader, below, record, versions
+from nodes.payloads.relations import Direction, Step
+
+MAX_NESTING: Final = 6
+_FOR_EVER: Final = 1 << 62
+_PARTY_STEMS: Final = ("https://id.gs1.org/417/", "urn:tracemark:party:")
+
+
+class LedgerHistory:
+    """The history of products in one snapshot of a node's state."""
+
+    def __init__(self, state: StateReader) -> None:
+        self._state = state
+
+    def party_of_location(self, location: str) -> str | None:
+        """The party a location is registered to."""
+        found = record(self._state, "location", location)
+        return found["party"] if found else None
+
+    def holds_or_held(self, identifier: str, party: str) -> bool:
+        """Whether `party` holds, owns or is sent `identifier`, or ever did."""
+        if record(self._state, "balance", identifier, party) is not None:
+            return True
+        if self._held(identifier, party, 0, _FOR_EVER, 0):
+            return True
+        return any(
+            self._held(balance["holder"], party, 0, _FOR_EVER, 1)
+            for balance in below(self._state, "balance", identifier)
+            if not balance["holder"].startswith(_PARTY_STEMS)
+        )
+
+    def steps(self, identifier: str, direction: Direction) -> Iterable[Step]:
+        """Events that made `identifier` (up) or used it up (down), with their other side."""
+        return self._up(identifier) if direction == "up" else self._down(identifier)
+
+    def _held(self, item: str, party: str, start_ms: int, end_ms: int, depth: int) -> bool:
+        if depth > MAX_NESTING:
+            return False
+        found = versions(self._state, "item", item)
+        ends = [time_ms for time_ms, _ in found[1:]] + [_FOR_EVER]
+        for (from_ms, version), until_ms in zip(found, ends, strict=True):
+            if until_ms < start_ms or from_ms > end_ms:
+                continue
+            if party in (version.get("holder"), version.get("owner"), version.get("receiver")):
+                return True
+            parent = version.get("parent")
+            inside = max(from_ms, start_ms), min(until_ms, end_ms)
+            if parent and self._held(parent, party, *inside, depth + 1):
+                return True
+        return False
+
+    def _up(self, identifier: str) -> Iterator[Step]:
+        for event in self._events_of(identifier):
+            projection = event["projection"]
+            if identifier in _ids(projection, "outputs", "output_quantities"):
+                inputs = _ids(projection, "inputs", "input_quantities")
+                opened = projection.get("transformation_id")
+                yield Step(_parties(event), tuple(inputs + self._inputs_of(opened)))
+            elif projection.get("action") == "ADD" and projection.get("parent") != identifier:
+                yield Step(_parties(event), ())
+        contents = dict[str, None]()
+        for _, version in versions(self._state, "item", identifier):
+            contents |= dict.fromkeys(version.get("contents", ()))
+        if contents:
+            yield Step(frozenset(), tuple(contents))
+
+    def _down(self, identifier: str) -> Iterator[Step]:
+        for event in self._events_of(identifier):
+            projection = event["projection"]
+            if identifier in _ids(projection, "inputs", "input_quantities"):
+                outputs = _ids(projection, "outputs", "output_quantities")
+                opened = projection.get("transformation_id")
+                yield Step(_parties(event), tuple(outputs + self._outputs_of(opened)))
+
+    def _events_of(self, identifier: str) -> Iterator[Record]:
+        """Events that changed the identifier's own records, each once."""
+        hashes = dict[str, None]()
+        for kind in ("item", "lot"):
+            for _, version in versions(self._state, kind, identifier):
+                named = (version.get("made_by"), version.get("consumed_by"))
+                hashes |= dict.fromkeys([*filter(None, named), *version.get("events", ())])
+        for balance in below(self._state, "balance", identifier):
+            for _, version in versions(self._state, "balance", identifier, balance["holder"]):
+                hashes |= dict.fromkeys(version.get("events", ()))
+        for digest in hashes:
+            event = record(self._state, "event", digest)
+            if event is not None:
+                yield event
+
+    def _inputs_of(self, transformation: str | None) -> list[str]:
+        # A transformation may be told in several events: the inputs in one, the outputs later.
+        found = list[str]()
+        for event in self._transformation_events(transformation):
+            found += _ids(event["projection"], "inputs", "input_quantities")
+        return found
+
+    def _outputs_of(self, transformation: str | None) -> list[str]:
+        opened = record(self._state, "transformation", transformation) if transformation else None
+        return list(opened.get("outputs_ids", ())) if opened else []
+
+    def _transformation_events(self, transformation: str | None) -> Iterator[Record]:
+        if transformation is None:
+            return
+        hashes = dict[str, None]()
+        for _, version in versions(self._state, "transformation", transformation):
+            hashes |= dict.fromkeys(version.get("events", ()))
+        for digest in hashes:
+            event = record(self._state, "event", digest)
+            if event is not None:
+                yield event
+
+
+def _parties(event: Record) -> frozenset[str]:
+    return frozenset(filter(None, (event.get("party"), event.get("submitted_by"))))
+
+
+def _ids(projection: Record, listed: str, quantities: str) -> list[str]:
+    return [*projection.get(listed, ()), *(q["id"] for q in projection.get(quantities, ()))]
