@@ -4,6 +4,9 @@ Refused with a place: bytes that are no JSON or no UTF-8, NaN and infinities, tr
 the same key twice in one object, control characters, nesting beyond `MAX_DEPTH`, too many bytes
 or events. Whether the content makes sense is :mod:`gateway.epcis.validate`'s to say.
 
+One key may come twice: ``eventID``, where the last one counts. A published GS1 example does so,
+and an eventID takes no part in what an event says (CBV 2.0 §8.9.2 leaves it out of the hash).
+
 Accepted: EPCISDocument, EPCISQueryDocument, one bare event, a list of bare events.
 """
 
@@ -21,6 +24,7 @@ from gateway.epcis.errors import DocumentError
 MAX_BYTES = 64 << 20
 MAX_EVENTS = 100_000
 MAX_DEPTH = 48
+MAY_COME_TWICE = "eventID"
 
 Json = Any
 
@@ -72,7 +76,7 @@ def read_json(body: bytes) -> Json:
     try:
         root = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _syntax(error) from None
+        raise _syntax(error, body) from None
     # orjson keeps the last of two equal keys. Writing the tree again gives as many colons as the
     # body has, unless a pair was dropped: every pair has one. An escaped colon counts as one; a
     # backslash before "u003a" can make the body's count too high, never too low, so equality
@@ -155,15 +159,18 @@ def _events(values: list[Any], base: str) -> list[dict[str, Any]]:
 # -- strictness -----------------------------------------------------------------------------------
 
 
-def _syntax(error: orjson.JSONDecodeError) -> DocumentError:
-    message = error.msg
+def _syntax(error: orjson.JSONDecodeError, body: bytes) -> DocumentError:
+    message, line, column = error.msg, error.lineno, error.colno
     if "depth" in message or "recursion" in message:
-        return _too_deep("", error.lineno, error.colno)
+        return _too_deep("", line, column)
+    try:
+        body.decode()
+    except UnicodeDecodeError as undecodable:
+        before = body[: undecodable.start]
+        message = f"byte 0x{body[undecodable.start]:02x} is no UTF-8"
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
     return DocumentError(
-        "DOCUMENT_SYNTAX",
-        f"line {error.lineno}, column {error.colno}: {message}",
-        line=error.lineno,
-        column=error.colno,
+        "DOCUMENT_SYNTAX", f"line {line}, column {column}: {message}", line=line, column=column
     )
 
 
@@ -187,14 +194,14 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    twice = _Twice(found)
     seen: set[str] = set()
     for key, _ in pairs:
-        if key in seen:
+        if key in seen and key != MAY_COME_TWICE:
+            twice = _Twice(found)
             twice.key = key
-            break
+            return twice
         seen.add(key)
-    return twice
+    return found
 
 
 def _refuse_duplicates(body: bytes) -> None:

@@ -96,13 +96,15 @@ add_problem_types(
 
 def _document(error: DocumentError) -> Problem:
     at = {"line": error.line, "column": error.column} if error.line else {}
-    too_large = error.code == "DOCUMENT_TOO_LARGE"
+    limit = error.code == "DOCUMENT_TOO_LARGE"
+    name = "CaptureLimitExceededException" if limit else "ValidationException"
     return Problem(
         error.code,
         error.message,
         where=error.where,
         extra=at,
-        type_uri=EXCEPTION + ("CaptureLimitExceededException" if too_large else "ValidationException"),
+        type_uri=EXCEPTION
+        + ("CaptureLimitExceededException" if too_large else "ValidationException"),
     )
 
 

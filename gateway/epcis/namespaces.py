@@ -9,31 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.epcis.vocabulary import STANDARD_PREFIXES, VALUE_PREFIXES
+from gateway.epcis.vocabulary import EPCIS_CONTEXTS, STANDARD_PREFIXES, VALUE_PREFIXES
 
 _COMMENT = STANDARD_PREFIXES["rdfs"] + "comment"
 _SPACES = frozenset(" \t\r\n")
 
 
 class Namespaces:
-    """Prefix to namespace IRI; cheap to share, extended copies are cached per declaration."""
+    """Prefix to namespace IRI; `foreign`: a remote context other than EPCIS's may declare more."""
 
-    __slots__ = ("_names", "_values", "declared")
+    __slots__ = ("_names", "_values", "declared", "foreign")
 
-    def __init__(self, declared: Mapping[str, str]) -> None:
+    def __init__(self, declared: Mapping[str, str], foreign: bool = False) -> None:
         self.declared = dict(declared)
+        self.foreign = foreign
         self._values = {p: self.declared.get(p, STANDARD_PREFIXES[p]) for p in VALUE_PREFIXES}
         self._names: dict[str, str | None] = {}
 
     @classmethod
     def of(cls, context: Any) -> Namespaces:
         """The prefixes of an ``@context`` value: a string, an object, a list of them, or None."""
-        return cls(declarations(context))
+        return cls(declarations(context), has_foreign(context))
 
     def extended(self, context: Any) -> Namespaces:
         """These prefixes and those of a nested context, which win."""
         more = declarations(context)
-        return Namespaces(self.declared | more) if more else self
+        foreign = self.foreign or has_foreign(context)
+        return Namespaces(self.declared | more, foreign) if more or foreign else self
 
     def namespace(self, prefix: str) -> str | None:
         """The namespace a prefix stands for, or None where nobody declares it."""
@@ -88,6 +90,13 @@ def declarations(context: Any) -> dict[str, str]:
         for item in context:
             found.update(declarations(item))
     return found
+
+
+def has_foreign(context: Any) -> bool:
+    """Whether `context` names a remote context that is not the EPCIS one."""
+    if isinstance(context, str):
+        return not context.startswith(EPCIS_CONTEXTS)
+    return isinstance(context, list) and any(has_foreign(item) for item in context)
 
 
 def _expanded(target: str, known: Mapping[str, str]) -> str:
