@@ -103,8 +103,7 @@ def _document(error: DocumentError) -> Problem:
         error.message,
         where=error.where,
         extra=at,
-        type_uri=EXCEPTION
-        + ("CaptureLimitExceededException" if too_large else "ValidationException"),
+        type_uri=EXCEPTION + name,
     )
 
 
