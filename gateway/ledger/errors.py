@@ -49,12 +49,16 @@ class RefusalItem:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The contract's refusal: stable UPPER_SNAKE code, sentence, JSON pointer ("" = the whole)."""
+    """The contract's refusal: stable UPPER_SNAKE code, sentence, JSON pointer ("" = the whole).
+
+    `errors` lists the refused elements; `omitted` more were left out to fit the wire.
+    """
 
     code: str
     message: str
     where: str = ""
     errors: tuple[RefusalItem, ...] = ()
+    omitted: int = 0
 
 
 class LedgerError(Exception):
@@ -231,6 +235,7 @@ def parse_refusal(text: str) -> Refusal | None:
         message=str(told.get("message", "")),
         where=str(told.get("where", "")),
         errors=_items(told.get("errors")),
+        omitted=told["more"] if isinstance(told.get("more"), int) else 0,
     )
 
 
