@@ -92,6 +92,15 @@ class Client:
                 return
             query["bookmark"] = page["bookmark"]
 
+    def probe(self, path: str) -> httpx.Response:
+        """GET once, whatever the status; raises Unreachable where nothing answers."""
+        import httpx
+
+        try:
+            return self._http.get(path)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One request with retries; raises a CliError for every answer from 400 on."""
         import httpx

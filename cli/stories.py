@@ -92,6 +92,14 @@ class Capture(_Strict):
     actor: Key | None = None
 
 
+class Claim(_Strict):
+    """What the issuer states on its own word; `checked_by` is the party that checked it."""
+
+    value: str
+    unit: str | None = None
+    checked_by: str | None = None
+
+
 class Issue(_Strict):
     """A certificate to issue: on what, of which type, by whom, and what is typed in."""
 
@@ -99,7 +107,7 @@ class Issue(_Strict):
     type: str
     by: Key
     valid_until: date
-    claims: dict[str, Any] = {}
+    claims: dict[str, Claim] = {}
 
 
 class Story(_Strict):

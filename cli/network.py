@@ -1,0 +1,269 @@
+"""``tracemark network``: make, start, check, back up an embedded network.
+
+``init``, ``add-org``, ``fsck``, ``backup`` and ``restore`` work on a data home of this machine;
+``status`` asks a running gateway, or reads the home where none is running.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.command import CONTEXT, command, home_option
+from cli.errors import NEGATIVE, Unreachable, UsageFault
+from cli.output import fields, line, note, print_json, progress, table
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings=CONTEXT)
+def network() -> None:
+    """Make, start and check a network."""
+
+
+@command(network, "init")
+@click.argument("file", type=FILE, metavar="FILE")
+@home_option
+def init(file: Path, home: Path, as_json: bool) -> None:
+    """Make a network from the description FILE.
+
+    Writes every organisation's certificate authority, node and user keys, and the channel's first
+    block. A home that already holds a network is refused; an interrupted run may be repeated.
+
+    \b
+    Example:
+      tracemark network init network-config/demo.yaml --home .tracemark
+    """
+    from nodes.network import init_network, read_description
+
+    description = read_description(file)
+    note(f"making {len(description.organisations)} organisations below {home}")
+    init_network(description, home)
+    _describe(home, as_json)
+
+
+@command(network, "add-org")
+@click.argument("file", type=FILE, metavar="FILE")
+@home_option
+def add_org(file: Path, home: Path, as_json: bool) -> None:
+    """Add the organisation described in FILE to a network.
+
+    FILE is one entry of a description's `organisations` list. The organisation gets its own node,
+    which catches up from the first block; a running network takes it in within a second.
+
+    \b
+    Example:
+      tracemark network add-org network-config/roasters.yaml
+    """
+    import yaml
+
+    from nodes.network import Organisation, add_organisation
+
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageFault(f"{file} cannot be read: {error}") from error
+    add_organisation(home, Organisation.model_validate(data))
+    _describe(home, as_json)
+
+
+@command(network, "up")
+@home_option
+@click.option("--host", default=None, metavar="ADDRESS", help="Address to bind [127.0.0.1].")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port to bind [8000].")
+@click.option(
+    "--grpc", default=None, metavar="HOST:PORT", help="Serve Fabric's Gateway protocol there too."
+)
+def up(home: Path, host: str | None, port: int | None, grpc: str | None, as_json: bool) -> None:
+    """Start the network of a home and its gateway, and run until stopped.
+
+    Everything else is set by TRACEMARK_ variables: see docs/reference/settings.md.
+
+    \b
+    Examples:
+      tracemark network up
+      tracemark network up --port 8080 --grpc 127.0.0.1:7050
+    """
+    from nodes.network import load_network
+
+    load_network(home)
+    from gateway.serve import serve
+    from gateway.settings import Settings
+
+    given = {"home": home, "host": host, "port": port, "grpc_listen": grpc}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    if as_json:
+        print_json({"url": settings.base_url, "home": str(home)})
+    else:
+        note(f"gateway of {home} at {settings.base_url} (Ctrl-C stops it)")
+    serve(settings)
+
+
+@command(network, "status")
+@home_option
+@click.option("--url", default="", metavar="URL", help="Base URL of the gateway.")
+@click.option("--profile", default="", metavar="NAME", help="Profile of config.toml.")
+def status(home: Path, url: str, profile: str, as_json: bool) -> int | None:
+    """Show the network: organisations, policy, and how the gateway is.
+
+    Ends with 1 when a gateway answers but is not ready, with 4 when none answers.
+    """
+    from cli.client import Client
+    from cli.profile import load_profile
+
+    shown: dict[str, Any] = _home(home)
+    with Client(load_profile(profile, url)) as client:
+        try:
+            answer = client.probe("/readyz")
+            shown["gateway"] = {"url": client.profile.url, "ready": answer.status_code == 200}
+            shown["gateway"] |= _object(answer)
+        except Unreachable as error:
+            shown["gateway"] = {"url": client.profile.url, "ready": None, "error": error.message}
+    if as_json:
+        print_json(shown)
+    else:
+        _print_status(shown)
+    ready = shown["gateway"]["ready"]
+    return None if ready else (Unreachable.exit_code if ready is None else NEGATIVE)
+
+
+@command(network, "fsck")
+@home_option
+def fsck(home: Path, as_json: bool) -> int | None:
+    """Re-verify everything a home holds; the gateway must be stopped.
+
+    Hash chain, signatures, endorsement policies, the replay of every block to the same state,
+    payload commitments, and that all organisations agree. Ends with 1 when anything is found.
+    """
+    from dataclasses import asdict
+
+    from nodes.fsck import check
+
+    with progress() as shown:
+        task = shown.add_task("checking", total=None)
+        report = check(home, lambda text, *_: shown.update(task, description=str(text)))
+    found = asdict(report)
+    if as_json:
+        print_json(found)
+    else:
+        fields((name.replace("_", " "), value) for name, value in found["counts"].items())
+        for finding in found["findings"]:
+            line("  ".join(str(part) for part in finding.values() if part not in (None, "")), "red")
+        line("no findings" if not found["findings"] else f"{len(found['findings'])} findings")
+    return NEGATIVE if found["findings"] else None
+
+
+@command(network, "backup")
+@click.argument("target", type=click.Path(path_type=Path))
+@home_option
+def backup(target: Path, home: Path, as_json: bool) -> None:
+    """Copy a home, keys included, into the new archive TARGET; the gateway must be stopped.
+
+    \b
+    Example:
+      tracemark network backup /backups/tracemark-2026-11-21.tar.gz
+    """
+    from nodes.backup import backup as make
+
+    made = make(home, target)
+    if as_json:
+        print_json({"home": str(home), "archive": str(target), "result": made})
+    else:
+        line(f"{home} is in {target}; it holds private keys, keep it like them")
+
+
+@command(network, "restore")
+@click.argument("archive", type=FILE)
+@home_option
+def restore(archive: Path, home: Path, as_json: bool) -> None:
+    """Bring the home in ARCHIVE back; HOME must not exist yet.
+
+    \b
+    Example:
+      tracemark network restore /backups/tracemark-2026-11-21.tar.gz --home .tracemark
+    """
+    from nodes.backup import restore as bring_back
+
+    made = bring_back(archive, home)
+    if as_json:
+        print_json({"home": str(home), "archive": str(archive), "result": made})
+    else:
+        line(f"{home} is restored; `tracemark network fsck --home {home}` re-verifies it")
+
+
+def _home(home: Path) -> dict[str, Any]:
+    if not (home / "network.json").exists():
+        return {"home": None}
+    from nodes.network import load_network
+
+    description = load_network(home)
+    return {
+        "home": str(home),
+        "name": description.name,
+        "channel": description.channel,
+        "chaincode": description.chaincode,
+        "policy": {"n": description.policy.n, "of": description.policy.of},
+        "organisations": [
+            {
+                "name": organisation.name,
+                "msp_id": organisation.msp_id,
+                "country": organisation.country,
+                "node": organisation.node.address,
+                "users": [user.name for user in organisation.all_users],
+            }
+            for organisation in description.organisations
+        ],
+    }
+
+
+def _describe(home: Path, as_json: bool) -> None:
+    shown = _home(home)
+    if as_json:
+        print_json(shown)
+    else:
+        _print_home(shown)
+        line(f"start it with: tracemark network up --home {home}")
+
+
+def _print_home(shown: dict[str, Any]) -> None:
+    if shown["home"] is None:
+        return
+    policy = shown["policy"]
+    fields(
+        (
+            ("network", shown["name"]),
+            ("home", shown["home"]),
+            ("channel", shown["channel"]),
+            ("contract", shown["chaincode"]),
+            ("policy", f"{policy['n']} of {policy['of']} organisations endorse"),
+        )
+    )
+    table(
+        ("organisation", "MSP", "country", "node", "users"),
+        (
+            (o["name"], o["msp_id"], o["country"], o["node"], len(o["users"]))
+            for o in shown["organisations"]
+        ),
+    )
+
+
+def _print_status(shown: dict[str, Any]) -> None:
+    _print_home(shown)
+    gateway = shown["gateway"]
+    state = {True: "ready", False: "not ready", None: "does not answer"}[gateway["ready"]]
+    fields(
+        (
+            ("gateway", f"{gateway['url']} {state}"),
+            *((name, value) for name, value in gateway.items() if name not in ("url", "ready")),
+        )
+    )
+
+
+def _object(answer: Any) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
