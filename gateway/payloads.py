@@ -9,10 +9,11 @@ party, roles and country must come from the ledger (`Caller` does so), never fro
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import Problem, translates
+from gateway.ledger.port import SigningIdentity
 from nodes.payloads import (
     ErasureReceipt,
     LegalBasisMissing,
@@ -29,11 +30,12 @@ from nodes.payloads import (
     StoredPayload,
     StoreUnavailable,
 )
+from nodes.payloads.errors import RemoteError
 from nodes.payloads.readlog import ReadEntry
+from nodes.payloads.remote_client import RemotePayloadStore
 
 if TYPE_CHECKING:
     from nodes.embedded import EmbeddedNetwork
-    from nodes.identity.signer import Signer
 
 __all__ = [
     "LocalPayloads",
@@ -42,6 +44,7 @@ __all__ = [
     "PayloadPort",
     "Reader",
     "RecordAccess",
+    "RemotePayloads",
     "StoredPayload",
     "read_recorded",
 ]
@@ -59,12 +62,12 @@ class PayloadPort(Protocol):
     """
 
     def put_many(
-        self, msp_id: str, payloads: Sequence[NewPayload], *, signer: Signer | None = None
+        self, msp_id: str, payloads: Sequence[NewPayload], *, signer: SigningIdentity | None = None
     ) -> list[str]:
         """Store payloads durably, all or none; returns their commitments (64 hex) in order."""
 
     def get(
-        self, msp_id: str, commitment: str, reader: Reader, *, signer: Signer | None = None
+        self, msp_id: str, commitment: str, reader: Reader, *, signer: SigningIdentity | None = None
     ) -> StoredPayload:
         """The payload, checked against its commitment, if `reader` may have it."""
 
@@ -74,7 +77,7 @@ class PayloadPort(Protocol):
         commitments: Sequence[str],
         reader: Reader,
         *,
-        signer: Signer | None = None,
+        signer: SigningIdentity | None = None,
     ) -> list[StoredPayload | PayloadError]:
         """What :meth:`get` returns or raises for each; raises only if the node is not there."""
 
@@ -85,12 +88,12 @@ class PayloadPort(Protocol):
         requester: Reader,
         reason: str,
         *,
-        signer: Signer | None = None,
+        signer: SigningIdentity | None = None,
     ) -> ErasureReceipt:
         """Destroy the payload and its key; `reason`: an `ErasureReason`; the signed receipt."""
 
     def receipt(
-        self, msp_id: str, commitment: str, *, signer: Signer | None = None
+        self, msp_id: str, commitment: str, *, signer: SigningIdentity | None = None
     ) -> ErasureReceipt | None:
         """The receipt of an erased payload, None while it is present."""
 
@@ -102,7 +105,7 @@ class PayloadPort(Protocol):
         *,
         start: int = 0,
         limit: int = 1000,
-        signer: Signer | None = None,
+        signer: SigningIdentity | None = None,
     ) -> list[ReadEntry]:
         """Up to `limit` entries of the read log, oldest first, that `reader` may see.
 
@@ -124,12 +127,12 @@ class LocalPayloads:
         return cls(lambda msp_id: network.node(msp_id).payloads)
 
     def put_many(
-        self, msp_id: str, payloads: Sequence[NewPayload], *, signer: Signer | None = None
+        self, msp_id: str, payloads: Sequence[NewPayload], *, signer: SigningIdentity | None = None
     ) -> list[str]:
         return self._store(msp_id).put_many(payloads)
 
     def get(
-        self, msp_id: str, commitment: str, reader: Reader, *, signer: Signer | None = None
+        self, msp_id: str, commitment: str, reader: Reader, *, signer: SigningIdentity | None = None
     ) -> StoredPayload:
         return self._store(msp_id).get(commitment, reader)
 
@@ -139,7 +142,7 @@ class LocalPayloads:
         commitments: Sequence[str],
         reader: Reader,
         *,
-        signer: Signer | None = None,
+        signer: SigningIdentity | None = None,
     ) -> list[StoredPayload | PayloadError]:
         return self._store(msp_id).get_many(commitments, reader)
 
@@ -150,12 +153,12 @@ class LocalPayloads:
         requester: Reader,
         reason: str,
         *,
-        signer: Signer | None = None,
+        signer: SigningIdentity | None = None,
     ) -> ErasureReceipt:
         return self._store(msp_id).erase(commitment, requester, reason)
 
     def receipt(
-        self, msp_id: str, commitment: str, *, signer: Signer | None = None
+        self, msp_id: str, commitment: str, *, signer: SigningIdentity | None = None
     ) -> ErasureReceipt | None:
         return self._store(msp_id).receipt(commitment)
 
@@ -167,7 +170,7 @@ class LocalPayloads:
         *,
         start: int = 0,
         limit: int = 1000,
-        signer: Signer | None = None,
+        signer: SigningIdentity | None = None,
     ) -> list[ReadEntry]:
         entries = self._store(msp_id).reads_for(reader, start, commitment)
         return list(itertools.islice(entries, limit))
@@ -176,9 +179,82 @@ class LocalPayloads:
         try:
             return self._store_of(msp_id)
         except KeyError:
-            raise PayloadUnknown(
-                f"no node of {msp_id} is within reach of this gateway, so its payloads are not"
-            ) from None
+            raise _out_of_reach(msp_id) from None
+
+
+class RemotePayloads:
+    """The port over nodes on other machines; each decides by its own ledger who asks."""
+
+    def __init__(
+        self, stores: Mapping[str, RemotePayloadStore], own: SigningIdentity | None = None
+    ) -> None:
+        """`stores` by MSP id; `own`: the gateway's identity, for calls that bring no signer."""
+        self._stores = stores
+        self._own = own
+
+    def put_many(
+        self, msp_id: str, payloads: Sequence[NewPayload], *, signer: SigningIdentity | None = None
+    ) -> list[str]:
+        return self._store(msp_id).put_many(payloads, self._signer(signer))
+
+    def get(
+        self, msp_id: str, commitment: str, reader: Reader, *, signer: SigningIdentity | None = None
+    ) -> StoredPayload:
+        outcome = self.get_many(msp_id, [commitment], reader, signer=signer)[0]
+        if isinstance(outcome, PayloadError):
+            raise outcome
+        return outcome
+
+    def get_many(
+        self,
+        msp_id: str,
+        commitments: Sequence[str],
+        reader: Reader,
+        *,
+        signer: SigningIdentity | None = None,
+    ) -> list[StoredPayload | PayloadError]:
+        store = self._store(msp_id)
+        return store.get_many(commitments, self._signer(signer), reader.legal_basis)
+
+    def erase(
+        self,
+        msp_id: str,
+        commitment: str,
+        requester: Reader,
+        reason: str,
+        *,
+        signer: SigningIdentity | None = None,
+    ) -> ErasureReceipt:
+        return self._store(msp_id).erase(commitment, reason, self._signer(signer))
+
+    def receipt(
+        self, msp_id: str, commitment: str, *, signer: SigningIdentity | None = None
+    ) -> ErasureReceipt | None:
+        return self._store(msp_id).receipt(commitment, self._signer(signer))
+
+    def reads(
+        self,
+        msp_id: str,
+        commitment: str | None,
+        reader: Reader,
+        *,
+        start: int = 0,
+        limit: int = 1000,
+        signer: SigningIdentity | None = None,
+    ) -> list[ReadEntry]:
+        return self._store(msp_id).reads(commitment, start, limit, self._signer(signer))
+
+    def _store(self, msp_id: str) -> RemotePayloadStore:
+        store = self._stores.get(msp_id)
+        if store is None:
+            raise _out_of_reach(msp_id)
+        return store
+
+    def _signer(self, signer: SigningIdentity | None) -> SigningIdentity:
+        found = signer or self._own
+        if found is None:
+            raise RemoteError("a request to another machine needs the caller's signature")
+        return found
 
 
 def read_recorded(
@@ -188,7 +264,7 @@ def read_recorded(
     reader: Reader,
     record: RecordAccess,
     *,
-    signer: Signer | None = None,
+    signer: SigningIdentity | None = None,
 ) -> StoredPayload:
     """:meth:`PayloadPort.get`, leaving an authority's legal basis on the chain where it must be.
 
@@ -202,6 +278,10 @@ def read_recorded(
             raise
         record(missing.event_hash, reader.legal_basis)
         return port.get(msp_id, commitment, reader, signer=signer)
+
+
+def _out_of_reach(msp_id: str) -> PayloadUnknown:
+    return PayloadUnknown(f"no node of {msp_id} is within reach of this gateway")
 
 
 def _denied(error: PayloadRefused) -> Problem:

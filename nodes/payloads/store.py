@@ -84,6 +84,11 @@ class PayloadStore:
             self._vault.close()
             raise
 
+    @property
+    def msp_id(self) -> str:
+        """The organisation whose node keeps this store."""
+        return self._vault.signer.msp_id
+
     def _resume_rotation(self) -> None:
         try:
             rotation.finish(self._vault)
@@ -185,7 +190,7 @@ class PayloadStore:
         who read the payloads it owns.
         """
         watch = reader.active and bool(reader.roles & {"auditor", "regulator"})
-        everything = watch or reader.msp_id == self._vault.signer.msp_id
+        everything = watch or reader.msp_id == self.msp_id
         for entry in self.reads(start, commitment):
             if everything or (reader.party and self._owner(entry.commitment) == reader.party):
                 yield entry
