@@ -11,14 +11,13 @@ from sqlalchemy import Engine
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from nodes.embedded import EmbeddedNetwork
-    from nodes.identity.signer import Signer
-
     from gateway.auth import Authenticator
     from gateway.ledger.client import LedgerClient
     from gateway.payloads import PayloadPort
     from gateway.readmodel.store import ReadModel
     from gateway.wallet import Wallet
+    from nodes.embedded import EmbeddedNetwork
+    from nodes.identity.signer import Signer
 
 
 @dataclass(slots=True)

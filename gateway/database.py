@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from gateway.errors import DatabaseUnavailable
+from gateway.errors import DatabaseUnavailable, Problem, translates
 
 MIGRATIONS = Path(__file__).parent / "readmodel" / "migrations"
 HEADS = {"ledger_tables": "0001", "state_tables": "0001"}
@@ -124,6 +124,13 @@ def is_unavailable(error: BaseException) -> bool:
         or isinstance(error, InterfaceError)
         or type(error.orig) is sqlite3.DatabaseError  # damaged, or no database at all
     )
+
+
+def _unavailable_problem(error: SQLAlchemyError) -> Problem:
+    return Problem("DATABASE_UNAVAILABLE" if is_unavailable(error) else "INTERNAL")
+
+
+translates(SQLAlchemyError, _unavailable_problem)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Every problem this gateway answers with, and the one table that turns errors into them.
+"""Errors of the gateway, and the one table that turns every package's errors into answers.
 
     GatewayFault
     ├── Problem             carries its row of the table: raise it from routes and use cases
@@ -13,88 +13,37 @@ request; ``errors`` lists the parts of a request that failed, one object each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import grpc
+
+from chaincode.errors import BatchRefusal, Refusal
+from gateway.ledger.errors import (
+    CommitError,
+    CommitStatusError,
+    LedgerError,
+    StageError,
+    SubmitError,
+    TransactionMismatchError,
+    TransportError,
+)
+from gateway.problem_types import add_problem_types, all_problem_types, problem_type
+from nodes.errors import IdentityError
+
+__all__ = [
+    "PROBLEM_JSON",
+    "DatabaseUnavailable",
+    "GatewayFault",
+    "NotReady",
+    "Problem",
+    "add_problem_types",
+    "all_problem_types",
+    "problem_type",
+    "to_problem",
+    "translates",
+]
+
 PROBLEM_JSON = "application/problem+json"
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemType:
-    """One row: stable code, HTTP status, short title, and the sentence documented for it."""
-
-    code: str
-    status: int
-    title: str
-    meaning: str
-
-
-def _rows(*rows: tuple[str, int, str, str]) -> dict[str, ProblemType]:
-    return {row[0]: ProblemType(*row) for row in rows}
-
-
-GATEWAY_PROBLEMS: Mapping[str, ProblemType] = _rows(
-    ("BAD_REQUEST", 400, "Malformed request", "The request is not valid HTTP or not valid JSON."),
-    ("VALIDATION", 422, "Invalid input", "A field is missing, unknown or out of range."),
-    ("UNAUTHENTICATED", 401, "Not authenticated", "This needs an API key or a client certificate."),
-    ("KEY_INVALID", 401, "API key refused", "The API key is unknown, mistyped or revoked."),
-    ("KEY_EXPIRED", 401, "API key expired", "The API key's validity has ended; ask for a new one."),
-    ("CERTIFICATE_INVALID", 401, "Certificate refused",
-     "The client certificate is not from an organisation of this network, or was revoked."),
-    ("FORBIDDEN", 403, "Not allowed", "The caller's roles do not allow this."),
-    ("KEY_NOT_HELD", 403, "Signing key not held here",
-     "The caller's private key is not in this gateway's wallet; sign offline under /v1/ledger."),
-    ("NOT_FOUND", 404, "Not found", "Nothing is known under this identifier or path."),
-    ("METHOD_NOT_ALLOWED", 405, "Method not allowed", "This path does not answer this method."),
-    ("NOT_ACCEPTABLE", 406, "Not acceptable", "No representation matches the Accept header."),
-    ("CONFLICT", 409, "Conflict", "The request contradicts the present state; see detail."),
-    ("GONE", 410, "Gone", "It existed and was erased or withdrawn; its proof may remain."),
-    ("BODY_TOO_LARGE", 413, "Body too large", "The request body is larger than this path takes."),
-    ("UNSUPPORTED_MEDIA_TYPE", 415, "Unsupported media type",
-     "The body's Content-Type is not understood here."),
-    ("HEADER_TOO_LARGE", 431, "Header too large", "A header or the URL is longer than taken."),
-    ("RATE_LIMITED", 429, "Too many requests", "Wait as long as Retry-After says, then try again."),
-    ("IDENTIFIER_INVALID", 400, "Invalid identifier",
-     "The identifier is malformed, or its check digit is wrong; see detail."),
-    ("PAYLOAD_DENIED", 403, "Payload not disclosed",
-     "Role, relation to the product, grants and residency do not let this caller read it."),
-    ("PAYLOAD_MISSING", 404, "Payload not held", "No node reachable from here holds the payload."),
-    ("PAYLOAD_ERASED", 410, "Payload erased",
-     "The payload was erased with a receipt; its proof of existence still verifies."),
-    ("PAYLOAD_MISMATCH", 502, "Payload does not match",
-     "The bytes fetched do not match the commitment on the chain; they were refused."),
-    ("REFUSED", 422, "Refused by the contract",
-     "The contract refused the transaction; code names the rule."),
-    ("ENDORSEMENT_FAILED", 502, "Not endorsed",
-     "The organisations' nodes did not endorse the transaction; nothing was submitted."),
-    ("SUBMIT_FAILED", 502, "Not ordered",
-     "The ordering service did not take the transaction; it may be sent again."),
-    ("COMMIT_CONFLICT", 409, "Conflicting transaction",
-     "Another transaction changed the same records first; the request may be sent again."),
-    ("COMMIT_INVALID", 409, "Transaction invalid",
-     "The transaction is in a block but was found invalid; it changed nothing."),
-    ("COMMIT_UNKNOWN", 504, "Commit status unknown",
-     "The transaction was submitted and its outcome is not known yet: ask for its status."),
-    ("LEDGER_UNAVAILABLE", 503, "Ledger unavailable", "The ledger cannot be reached; try again."),
-    ("DATABASE_UNAVAILABLE", 503, "Database unavailable",
-     "The read model's database does not answer; nothing is lost, try again."),
-    ("NOT_READY", 503, "Not ready", "The gateway is starting or catching up; try again."),
-    ("TIMEOUT", 504, "Timed out", "The answer took longer than allowed."),
-    ("BODY_TIMEOUT", 408, "Body too slow", "The request body stopped arriving."),
-    ("INTERNAL", 500, "Internal error", "A defect of the gateway; the log has the request id."),
-)  # fmt: skip
-
-EXTRA_PROBLEMS: dict[str, ProblemType] = {}
-"""Rows other gateway modules add at import by :func:`add_problem_types`."""
-
-
-def add_problem_types(*rows: tuple[str, int, str, str]) -> None:
-    """Add rows (code, status, title, meaning) of a module's own problems to the table."""
-    for row in rows:
-        known = GATEWAY_PROBLEMS.get(row[0]) or EXTRA_PROBLEMS.get(row[0])
-        if known is not None and known != ProblemType(*row):
-            raise ValueError(f"problem code {row[0]} is already defined otherwise")
-        EXTRA_PROBLEMS[row[0]] = ProblemType(*row)
 
 
 class GatewayFault(Exception):
@@ -158,22 +107,6 @@ class NotReady(GatewayFault):
     """A part this request needs is still starting or catching up."""
 
 
-def problem_type(code: str) -> ProblemType:
-    """The row of `code`; an unknown code reads as a refusal of the contract."""
-    row = GATEWAY_PROBLEMS.get(code) or EXTRA_PROBLEMS.get(code) or contract_problems().get(code)
-    return row or ProblemType(code, 422, "Refused by the contract", "The contract refused this.")
-
-
-def all_problem_types() -> dict[str, ProblemType]:
-    """Every documented problem by code."""
-    return {**contract_problems(), **EXTRA_PROBLEMS, **GATEWAY_PROBLEMS}
-
-
-def contract_problems() -> dict[str, ProblemType]:
-    """The contract's refusal codes as problems."""
-    return {}
-
-
 Translator = Callable[[Any], Problem]
 _TRANSLATORS: list[tuple[type[BaseException], Translator]] = []
 
@@ -193,9 +126,75 @@ def to_problem(error: BaseException) -> Problem:
     return Problem("INTERNAL")
 
 
-translates(DatabaseUnavailable, lambda e: Problem("DATABASE_UNAVAILABLE", headers=_retry(2)))
-translates(NotReady, lambda e: Problem("NOT_READY", str(e), headers=_retry(2)))
+# -- the table: which error reads as which problem (the codes are in gateway.problem_types) -----
 
 
-def _retry(seconds: int) -> dict[str, str]:
-    return {"Retry-After": str(seconds)}
+def _refusal(error: Refusal) -> Problem:
+    errors = error.errors if isinstance(error, BatchRefusal) else ()
+    return Problem(error.code, error.message, where=error.where, errors=errors)
+
+
+def _transport(error: TransportError | StageError) -> Problem:
+    if error.status in _AWAY:
+        return Problem("LEDGER_UNAVAILABLE", headers=_RETRY)
+    if error.status in _NOT_ACCEPTED:
+        return Problem("CERTIFICATE_INVALID", f"the ledger did not accept it: {error.message}")
+    said = [
+        {"address": detail.address, "msp": detail.msp_id, "message": detail.message}
+        for detail in error.details
+    ]
+    return Problem("ENDORSEMENT_FAILED", error.message, errors=said)
+
+
+def _stage(error: StageError) -> Problem:
+    told = error.refusal
+    extra = {"tx_id": error.tx_id} if error.tx_id else {}
+    if told is None:
+        problem = _transport(error)
+        problem.extra.update(extra)
+        return problem
+    errors = [
+        {"index": item.index, "code": item.code, "message": item.message, "where": item.where}
+        for item in told.errors
+    ]
+    return Problem(told.code, told.message, where=told.where, errors=errors, extra=extra)
+
+
+def _submit(error: SubmitError) -> Problem:
+    extra = {"tx_id": error.tx_id}
+    if error.in_doubt:
+        return Problem("COMMIT_UNKNOWN", extra=extra)
+    return Problem("SUBMIT_FAILED", error.message, extra=extra)
+
+
+def _commit(error: CommitError) -> Problem:
+    extra = {
+        "tx_id": error.tx_id,
+        "block": error.block_number,
+        "validation_code": error.code_name,
+    }
+    return Problem("COMMIT_CONFLICT" if error.is_conflict else "COMMIT_INVALID", extra=extra)
+
+
+_RETRY = {"Retry-After": "2"}
+_AWAY = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.CANCELLED,
+    }
+)
+_NOT_ACCEPTED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+
+translates(DatabaseUnavailable, lambda e: Problem("DATABASE_UNAVAILABLE", headers=_RETRY))
+translates(NotReady, lambda e: Problem("NOT_READY", str(e), headers=_RETRY))
+translates(IdentityError, lambda e: Problem("CERTIFICATE_INVALID", str(e)))
+translates(Refusal, _refusal)
+translates(LedgerError, lambda e: Problem("BAD_REQUEST", str(e)))
+translates(TransportError, _transport)
+translates(StageError, _stage)
+translates(SubmitError, _submit)
+translates(CommitStatusError, lambda e: Problem("COMMIT_UNKNOWN", extra={"tx_id": e.tx_id}))
+translates(CommitError, _commit)
+translates(TransactionMismatchError, lambda e: Problem("SUBMIT_FAILED", str(e)))

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from gateway.errors import GatewayFault
+from gateway.errors import GatewayFault, Problem, translates
 from nodes.identity.folders import write_secret
 from nodes.identity.signer import Signer, signer_from_pem
 
@@ -150,3 +150,6 @@ def _read_or_make_key(path: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise WalletError(f"{path} holds {len(key)} bytes instead of {KEY_BYTES}")
     return key
+
+
+translates(WalletError, lambda e: Problem("KEY_NOT_HELD", str(e)))

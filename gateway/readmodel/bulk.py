@@ -34,7 +34,7 @@ def delete(connection: Connection, table: Table, keys: Sequence[Row]) -> None:
         where = " AND ".join(f"{name} = ?" for name in columns)
         connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {where}", list(keys))  # noqa: S608
         return
-    arrays = ", ".join(f"%s::{_pg_type(column)}[]" for column in table.primary_key.columns)
+    arrays = ", ".join(f"%b::{_pg_type(column)}[]" for column in table.primary_key.columns)
     names = ", ".join(columns)
     connection.exec_driver_sql(
         f"DELETE FROM {table.name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))",  # noqa: S608
@@ -82,7 +82,7 @@ def _run(connection: Connection, table: Table, rows: Sequence[Row], conflict: st
             list(rows),
         )
         return
-    arrays = ", ".join(f"%s::{_pg_type(column)}[]" for column in table.columns)
+    arrays = ", ".join(f"%b::{_pg_type(column)}[]" for column in table.columns)
     connection.exec_driver_sql(
         f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {conflict}",  # noqa: S608
         _columns(rows),

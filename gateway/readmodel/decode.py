@@ -1,7 +1,8 @@
 """A Fabric block taken apart: what each transaction was, and what the valid ones wrote.
 
 Only the write sets of VALID transactions in one namespace are kept; the rest of a transaction
-(endorsements, read sets, arguments) is the validators' business.
+(endorsements, read sets, arguments) is the validators' business. Records that are only the
+contract's own indexes of others are left out too.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from google.protobuf.message import DecodeError
 
 VALID = 0
 _FILTER = common_pb2.TRANSACTIONS_FILTER
+_INDEXES = ("\x00event-id\x00", "\x00grantee\x00", "\x00delegate\x00", "\x00certificate-of\x00")
 _ENDORSER = common_pb2.ENDORSER_TRANSACTION
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Write:
     """One record written: composite key type ("" for a plain key), its parts, the new value.
 
@@ -133,6 +135,7 @@ def _writes(transaction: bytes, namespace: str) -> tuple[Write, ...]:
                 out.extend(
                     _write(write.key, None if write.is_delete else write.value)
                     for write in rwset.writes
+                    if not write.key.startswith(_INDEXES)
                 )
     return tuple(out)
 

@@ -22,7 +22,7 @@ from gateway.readmodel.decode import DecodedBlock, DecodedTransaction, Write
 EventKey = tuple[str, int]
 Record = dict[str, Any]
 _SEPARATOR = "\x1f"
-_INDEX_KINDS = frozenset({"event-id", "grantee", "delegate", "certificate-of"})
+_STATES = {"item": tables.items, "lot": tables.lots, "balance": tables.balances}
 _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 _DUPLICATE_TXID = 9
 _LISTS = (
@@ -128,12 +128,14 @@ def rows_of(blocks: Iterable[DecodedBlock]) -> Rows:
 def _transaction(rows: Rows, block: DecodedBlock, transaction: DecodedTransaction) -> None:
     anchored: list[tuple[int, EventKey, Record, bytes]] = []
     for write in transaction.writes:
-        if write.kind in _INDEX_KINDS:
-            continue
+        kind = write.kind
         try:
             if write.value is None:
                 _delete(rows, write)
-            elif write.kind in ("event", "error"):
+            elif kind in _STATES:
+                table = _STATES[kind]
+                rows.put(table, write.parts, (*write.parts, write.value))
+            elif kind in ("event", "error"):
                 _event(rows, block, transaction, write, write.value, anchored)
             else:
                 record = orjson.loads(write.value)
@@ -318,27 +320,6 @@ class _Detail:
 # -- records with a table of their own ------------------------------------------------------------
 
 
-def _item(rows: Rows, write: Write, record: Record, value: bytes) -> None:
-    get = record.get
-    key = write.parts[0]
-    rows.put(
-        tables.items,
-        (key,),
-        (key, gtin_of(key), get("status"), get("disposition"), get("holder"), get("parent"), value),
-    )
-
-
-def _lot(rows: Rows, write: Write, record: Record, value: bytes) -> None:
-    key = write.parts[0]
-    row = (key, record.get("gtin") or gtin_of(key), record.get("status"), value)
-    rows.put(tables.lots, (key,), row)
-
-
-def _balance(rows: Rows, write: Write, record: Record, value: bytes) -> None:
-    lot, holder = write.parts
-    rows.put(tables.balances, (lot, holder), (lot, holder, value))
-
-
 def _transformation(rows: Rows, write: Write, record: Record, value: bytes) -> None:
     key = write.parts[0]
     rows.put(tables.transformations, (key,), (key, record.get("party"), value))
@@ -404,9 +385,6 @@ def _other(rows: Rows, write: Write, record: Record, value: bytes) -> None:
 
 
 _RECORDS: dict[str, Callable[[Rows, Write, Record, bytes], None]] = {
-    "item": _item,
-    "lot": _lot,
-    "balance": _balance,
     "transformation": _transformation,
     "party": _party,
     "msp": _msp,
@@ -418,9 +396,7 @@ _RECORDS: dict[str, Callable[[Rows, Write, Record, bytes], None]] = {
     "access": _access,
 }
 _TABLES = {
-    "item": tables.items,
-    "lot": tables.lots,
-    "balance": tables.balances,
+    **_STATES,
     "transformation": tables.transformations,
     "party": tables.participants,
     "msp": tables.msps,
@@ -450,9 +426,3 @@ def _unreadable(rows: Rows, write: Write, error: Exception) -> None:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:300]
-
-
-def gtin_of(identifier: str) -> str | None:
-    """The GTIN-14 in a canonical identifier (``.../01/<14 digits>...``), or None."""
-    prefix = "https://id.gs1.org/01/"
-    return identifier[22:36] if identifier.startswith(prefix) else None

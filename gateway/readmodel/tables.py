@@ -180,17 +180,13 @@ carbon = Table(
 # kind: eventType, bizStep, bizLocation, readPoint, disposition
 vocabulary = Table("vocabulary", metadata, _key("kind"), _key("value"), sqlite_with_rowid=False)
 
+# Items, lots and balances change with every event, so only their keys are columns: status, holder
+# and amounts are read from `record`. The things of one GTIN are a prefix range of `id`.
 items = Table(
     "items",
     metadata,
     _key("id"),  # one thing: SGTIN, SSCC, GRAI, GIAI ...
-    _text("gtin", null=True),  # GTIN-14 where the identifier has one
-    _text("status", null=True),
-    _text("disposition", null=True),
-    _text("holder", null=True),  # of a packed thing: see its outermost container
-    _text("parent", null=True),
     Column("record", LargeBinary, nullable=False),
-    Index("ix_items_parent", "parent"),
     sqlite_with_rowid=False,
 )
 
@@ -198,10 +194,7 @@ lots = Table(
     "lots",
     metadata,
     _key("id"),
-    _text("gtin", null=True),
-    _text("status", null=True),
     Column("record", LargeBinary, nullable=False),
-    Index("ix_lots_gtin", "gtin"),
     sqlite_with_rowid=False,
 )
 

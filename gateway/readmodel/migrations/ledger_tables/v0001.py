@@ -200,16 +200,10 @@ def upgrade() -> None:
     op.create_table(
         "items",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("gtin", sa.Text(), nullable=True),
-        sa.Column("status", sa.Text(), nullable=True),
-        sa.Column("disposition", sa.Text(), nullable=True),
-        sa.Column("holder", sa.Text(), nullable=True),
-        sa.Column("parent", sa.Text(), nullable=True),
         sa.Column("record", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_items_parent", "items", ["parent"], unique=False)
     op.create_table(
         "locations",
         sa.Column("location", sa.Text(), nullable=False),
@@ -220,13 +214,10 @@ def upgrade() -> None:
     op.create_table(
         "lots",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("gtin", sa.Text(), nullable=True),
-        sa.Column("status", sa.Text(), nullable=True),
         sa.Column("record", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_lots_gtin", "lots", ["gtin"], unique=False)
     op.create_table(
         "msps",
         sa.Column("msp", sa.Text(), nullable=False),
@@ -312,11 +303,9 @@ def downgrade() -> None:
     op.drop_table("participants")
     op.drop_table("other_records")
     op.drop_table("msps")
-    op.drop_index("ix_lots_gtin", table_name="lots")
     op.drop_table("lots")
     op.drop_index("ix_locations_party", table_name="locations")
     op.drop_table("locations")
-    op.drop_index("ix_items_parent", table_name="items")
     op.drop_table("items")
     op.drop_index("ix_grants_grantee", table_name="grants")
     op.drop_table("grants")
