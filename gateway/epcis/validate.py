@@ -118,9 +118,22 @@ def _document(check: Checker, document: Document) -> None:
         check.add("/schemaVersion", "BAD_VALUE", f'schemaVersion {version!r}: "2.0" is accepted')
     if required or "creationDate" in root:
         check.time(root, "creationDate", "", required=required)
+    _own_prefix(check)
     for name in root:
         if name not in _DOCUMENT_NAMES and not name.startswith(("_", "@")):
             check.extension_name(name, "/" + pointer_token(name))
+
+
+def _own_prefix(check: Checker) -> None:
+    """The projection reads Tracemark's extensions by the prefix ``tm``, so it must mean them."""
+    for prefix, namespace in check.namespaces.declared.items():
+        if (prefix == "tm") != (namespace == TRACEMARK):
+            check.add(
+                "/@context",
+                "UNKNOWN_NAMESPACE",
+                f"the prefix {prefix[:40]!r} is declared as {namespace[:80]!r}; "
+                f'"tm" stands for {TRACEMARK} and nothing else does',
+            )
 
 
 def _names_epcis(context: Any) -> bool:
