@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from gateway.database import reading, writing
 from gateway.epcis.capture import PROCEED, ROLLBACK, Capturer, Outcome, Refused
@@ -146,7 +146,7 @@ class CaptureJobs:
             ).first()
         return _job(row._mapping) if row is not None else None
 
-    def list(self, owner: str, before: tuple[int, str] | None, limit: int) -> list[Job]:
+    def owned_by(self, owner: str, before: tuple[int, str] | None, limit: int) -> list[Job]:
         """Jobs of `owner`, newest first, after the one at `before` (created_ms, id)."""
         columns = capture_jobs.c
         query = select(capture_jobs).where(columns.owner == owner)
@@ -158,7 +158,7 @@ class CaptureJobs:
             )
         query = query.order_by(columns.created_ms.desc(), columns.id.desc()).limit(limit)
         with reading(self._container.state) as connection:
-            return [_job(row._mapping) for row in connection.execute(query)]
+            return [_job(row) for row in connection.execute(query).mappings()]
 
     def wait(self, job_id: str, timeout_s: float) -> bool:
         """Wait until a job of this process is done; True if it is."""
@@ -337,7 +337,7 @@ def _error(status: int, code: str, detail: str, where: str) -> dict[str, Any]:
     }
 
 
-def _job(row: Mapping[str, Any]) -> Job:
+def _job(row: RowMapping) -> Job:
     return Job(
         row["id"],
         row["created_ms"],

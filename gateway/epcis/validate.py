@@ -78,6 +78,8 @@ def validate_event(
     found: list[Finding] = [] if findings is None else findings
     local = event.get("@context")
     check = Checker(found, namespaces.extended(local) if local is not None else namespaces)
+    if local is not None:
+        _own_prefix(check, pointer)
     kind = event.get("type", event.get("isA"))
     if not isinstance(kind, str):
         check.add(pointer + "/type", "MISSING", "type is missing: an EPCIS event type is expected")
@@ -118,18 +120,18 @@ def _document(check: Checker, document: Document) -> None:
         check.add("/schemaVersion", "BAD_VALUE", f'schemaVersion {version!r}: "2.0" is accepted')
     if required or "creationDate" in root:
         check.time(root, "creationDate", "", required=required)
-    _own_prefix(check)
+    _own_prefix(check, "")
     for name in root:
         if name not in _DOCUMENT_NAMES and not name.startswith(("_", "@")):
             check.extension_name(name, "/" + pointer_token(name))
 
 
-def _own_prefix(check: Checker) -> None:
+def _own_prefix(check: Checker, pointer: str) -> None:
     """The projection reads Tracemark's extensions by the prefix ``tm``, so it must mean them."""
     for prefix, namespace in check.namespaces.declared.items():
         if (prefix == "tm") != (namespace == TRACEMARK):
             check.add(
-                "/@context",
+                pointer + "/@context",
                 "UNKNOWN_NAMESPACE",
                 f"the prefix {prefix[:40]!r} is declared as {namespace[:80]!r}; "
                 f'"tm" stands for {TRACEMARK} and nothing else does',
