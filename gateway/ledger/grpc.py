@@ -149,7 +149,7 @@ class GrpcTransport:
         status: grpc.StatusCode = error.code()
         message = error.details() or ""
         if status is grpc.StatusCode.UNAVAILABLE:
-            message = f"cannot reach the node at {self.target}: {message}"
+            message = f"the node at {self.target} is not available: {message}"
         return TransportError(status, message, _details(error.trailing_metadata()))
 
     def _closed(self) -> TransportError:

@@ -169,7 +169,7 @@ def test_same_client_after_a_restart(own_server: ServerProcess, how: str) -> Non
     signer = signer_of(own_server)
     before = put(client, signer)
     getattr(own_server, how)()
-    with pytest.raises(EvaluateError, match="cannot reach the node"):
+    with pytest.raises(EvaluateError, match="is not available"):
         client.evaluate(signer, "whoami")
     own_server.start()
     after = patiently(lambda: put(client, signer))
