@@ -186,7 +186,13 @@ class LedgerClient:
         """Take up a commit status request again from `Commit.to_bytes`."""
         signed = _parse(gateway_pb2.SignedCommitStatusRequest, data, "commit status request")
         request = _parse(gateway_pb2.CommitStatusRequest, signed.request, "commit status request")
-        commit = Commit(self.transport, request.transaction_id, signed)
+        commit = Commit(
+            self.transport,
+            request.channel_id,
+            request.transaction_id,
+            request.identity,
+            signed=signed,
+        )
         return commit if signature is None else commit.set_signature(signature)
 
     # -- following -----------------------------------------------------------------------------

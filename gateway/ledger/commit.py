@@ -55,34 +55,23 @@ class CommitStatus:
 class Commit:
     """A submitted transaction whose outcome can be awaited."""
 
-    __slots__ = ("_signed", "_transport", "_tx_id", "_watch")
+    __slots__ = ("_channel", "_creator", "_signed", "_transport", "_tx_id", "_watch")
 
     def __init__(
         self,
-        transport: LedgerTransport,
-        tx_id: str,
-        signed: gateway_pb2.SignedCommitStatusRequest,
-        watch: Future[Response] | None = None,
-    ) -> None:
-        self._transport = transport
-        self._tx_id = tx_id
-        self._signed = signed
-        self._watch = watch
-
-    @classmethod
-    def of_transaction(
-        cls,
         transport: LedgerTransport,
         channel: str,
         tx_id: str,
         creator: bytes,
         watch: Future[Response] | None = None,
-    ) -> Commit:
-        request = gateway_pb2.CommitStatusRequest(
-            transaction_id=tx_id, channel_id=channel, identity=creator
-        )
-        signed = gateway_pb2.SignedCommitStatusRequest(request=request.SerializeToString())
-        return cls(transport, tx_id, signed, watch)
+        signed: gateway_pb2.SignedCommitStatusRequest | None = None,
+    ) -> None:
+        self._transport = transport
+        self._channel = channel
+        self._tx_id = tx_id
+        self._creator = creator
+        self._watch = watch
+        self._signed = signed
 
     @property
     def tx_id(self) -> str:
@@ -91,31 +80,32 @@ class Commit:
     @property
     def needs_signature(self) -> bool:
         """False where the transport already watches the blocks for this transaction."""
-        return self._watch is None and not self._signed.signature
+        return self._watch is None and not self._request().signature
 
     def to_bytes(self) -> bytes:
         """The serialized ``gateway.SignedCommitStatusRequest``."""
-        return bytes(self._signed.SerializeToString())
+        return bytes(self._request().SerializeToString())
 
     @property
     def digest(self) -> bytes:
         """32-byte SHA-256 of the status request: what an offline key signs."""
-        return hashlib.sha256(self._signed.request).digest()
+        return hashlib.sha256(self._request().request).digest()
 
     def sign(self, signer: SigningIdentity) -> Commit:
-        self._signed.signature = signer.sign(self._signed.request)
+        request = self._request()
+        request.signature = signer.sign(request.request)
         return self
 
     def set_signature(self, signature: bytes) -> Commit:
         """Add a signature made elsewhere: DER ECDSA over `digest`, low-S."""
-        self._signed.signature = signature
+        self._request().signature = signature
         return self
 
     def future(self) -> Future[CommitStatus]:
         """Resolves with the status, valid or not; fails with CommitStatusError."""
         watch = self._watch
         if watch is None:
-            watch = self._watch = self._transport.commit_status(self._signed)
+            watch = self._watch = self._transport.commit_status(self._request())
         told: Future[CommitStatus] = Future()
         told.set_running_or_notify_cancel()
         tx_id = self._tx_id
@@ -125,6 +115,17 @@ class Commit:
     def status(self, timeout_s: float | None = None) -> CommitStatus:
         """Wait for the outcome. :raises CommitStatusError: not learned within `timeout_s`."""
         return wait(self.future(), self._tx_id, timeout_s)
+
+    def _request(self) -> gateway_pb2.SignedCommitStatusRequest:
+        """Made when first needed: a followed transaction never needs it."""
+        if self._signed is None:
+            request = gateway_pb2.CommitStatusRequest(
+                transaction_id=self._tx_id, channel_id=self._channel, identity=self._creator
+            )
+            self._signed = gateway_pb2.SignedCommitStatusRequest(
+                request=request.SerializeToString()
+            )
+        return self._signed
 
 
 def wait(told: Future[CommitStatus], tx_id: str, timeout_s: float | None) -> CommitStatus:

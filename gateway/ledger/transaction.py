@@ -104,7 +104,7 @@ class Transaction:
                 watch.cancel()
             raise
         creator = common_pb2.SignatureHeader.FromString(self._creator).creator
-        return Commit.of_transaction(self._transport, self._channel, self.tx_id, creator, watch)
+        return Commit(self._transport, self._channel, self.tx_id, creator, watch)
 
     def _submit_surely(self) -> None:
         request = gateway_pb2.SubmitRequest(

@@ -281,7 +281,7 @@ def test_waiting_for_commits_needs_no_threads(server: ServerProcess) -> None:
     )
     signed = gateway_pb2.SignedCommitStatusRequest(request=request.SerializeToString())
     commit = client.commit_from(signed.SerializeToString()).sign(signer)
-    waiting = [client.transport.commit_status(commit._signed) for _ in range(100)]
+    waiting = [client.commit_from(commit.to_bytes()).future() for _ in range(100)]
     time.sleep(1)
     assert put(client, signer).block_number > 0
     assert not any(future.done() for future in waiting)
