@@ -57,10 +57,10 @@ class Edge:
         self,
         app: App,
         settings: Settings,
-        metrics: Metrics,
+        metrics: Callable[[], Metrics],
         known: Callable[[str], bool],
     ) -> None:
-        """`known` tells whether an API key was accepted lately."""
+        """`known` tells whether an API key was accepted lately; `metrics` may change at start."""
         self._app = app
         self._settings = settings
         self._metrics = metrics
@@ -88,7 +88,7 @@ class Edge:
             seconds = time.perf_counter() - began
             route = exchange.route()
             method, status = scope["method"], exchange.status or 499
-            self._metrics.request(method, route, status, seconds)
+            self._metrics().request(method, route, status, seconds)
             if self._access_on:
                 key_id = scope.get("tracemark.key_id", "")
                 self._access.add(method, route, status, seconds, exchange.request_id, key_id)
@@ -129,7 +129,7 @@ class Edge:
     def _limit(self, limiter: RateLimiter, who: str, kind: str) -> None:
         wait_s = limiter.take(who)
         if wait_s:
-            self._metrics.limited.labels(kind).inc()
+            self._metrics().limited.labels(kind).inc()
             seconds = max(1, int(wait_s + 0.999))
             raise Problem("RATE_LIMITED", headers={"Retry-After": str(seconds)})
 

@@ -347,7 +347,7 @@ def _msp(rows: Rows, write: Write, record: Record, value: bytes) -> None:
 
 
 def _location(rows: Rows, write: Write, record: Record, value: bytes) -> None:
-    rows.put(tables.locations, (write.parts[0],), (write.parts[0], record["party"]))
+    rows.put(tables.party_locations, (write.parts[0],), (write.parts[0], record["party"]))
 
 
 def _product(rows: Rows, write: Write, record: Record, value: bytes) -> None:
@@ -400,7 +400,7 @@ _TABLES = {
     "transformation": tables.transformations,
     "party": tables.participants,
     "msp": tables.msps,
-    "location": tables.locations,
+    "location": tables.party_locations,
     "product": tables.products,
     "certificate": tables.certificates,
     "delegation": tables.delegations,

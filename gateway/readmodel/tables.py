@@ -61,6 +61,7 @@ blocks = Table(
     Column("tx_count", Integer, nullable=False),
     Column("valid_count", Integer, nullable=False),
     _int("time_ms", null=True),  # of its last transaction's header
+    Index("ix_blocks_time", "time_ms"),
 )
 
 transactions = Table(
@@ -232,12 +233,12 @@ participants = Table(
 
 msps = Table("msps", metadata, _key("msp"), _text("party"))  # the MSP's default party
 
-locations = Table(
-    "locations",
+party_locations = Table(
+    "party_locations",
     metadata,
     _key("location"),  # 414 form
     _text("party"),
-    Index("ix_locations_party", "party"),
+    Index("ix_party_locations_party", "party"),
 )
 
 products = Table(

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("time_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("number"),
     )
+    op.create_index("ix_blocks_time", "blocks", ["time_ms"], unique=False)
     op.create_table(
         "carbon",
         sa.Column(
@@ -205,13 +206,6 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "locations",
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("party", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("location"),
-    )
-    op.create_index("ix_locations_party", "locations", ["party"], unique=False)
-    op.create_table(
         "lots",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("record", sa.LargeBinary(), nullable=False),
@@ -245,6 +239,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_participants_msp", "participants", ["msp"], unique=False)
+    op.create_table(
+        "party_locations",
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("location"),
+    )
+    op.create_index("ix_party_locations_party", "party_locations", ["party"], unique=False)
     op.create_table(
         "products",
         sa.Column("gtin", sa.Text(), nullable=False),
@@ -299,13 +300,13 @@ def downgrade() -> None:
     op.drop_table("transactions")
     op.drop_table("projection")
     op.drop_table("products")
+    op.drop_index("ix_party_locations_party", table_name="party_locations")
+    op.drop_table("party_locations")
     op.drop_index("ix_participants_msp", table_name="participants")
     op.drop_table("participants")
     op.drop_table("other_records")
     op.drop_table("msps")
     op.drop_table("lots")
-    op.drop_index("ix_locations_party", table_name="locations")
-    op.drop_table("locations")
     op.drop_table("items")
     op.drop_index("ix_grants_grantee", table_name="grants")
     op.drop_table("grants")
@@ -328,6 +329,7 @@ def downgrade() -> None:
     op.drop_index("ix_certificates_issuer", table_name="certificates")
     op.drop_table("certificates")
     op.drop_table("carbon")
+    op.drop_index("ix_blocks_time", table_name="blocks")
     op.drop_table("blocks")
     op.drop_index("ix_balances_holder", table_name="balances")
     op.drop_table("balances")

@@ -1,0 +1,329 @@
+"""Participants, their licences, delegations and grants: routes over the contract's functions.
+
+Changes are signed by the caller and decided by the contract; lists and single records are read
+from the read model, as the JSON that is on the chain.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import or_, select
+
+from chaincode.identifiers import canonical
+from gateway.auth import Caller
+from gateway.container import Container
+from gateway.http.deps import CallerDep, ContainerDep
+from gateway.readmodel import tables
+from gateway.records import one_record, page_of_records
+from gateway.transact import transact
+
+router = APIRouter(prefix="/v1", tags=["participants"])
+
+Role = Literal[
+    "producer", "processor", "carrier", "warehouse", "certifier",
+    "customs", "brand", "retailer", "regulator", "auditor",
+]  # fmt: skip
+PartyId = Annotated[
+    str,
+    Path(max_length=300, description="Party id, GLN, or any form of it (URL-encoded)."),
+]
+Text = Annotated[str, Field(min_length=1, max_length=300)]
+Identifier = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Licence(_Body):
+    """A licence: what it covers and when. Times in ms UTC."""
+
+    number: Text
+    kind: Text
+    issuer: Text
+    valid_from_ms: int = Field(ge=0, lt=2**53)
+    valid_until_ms: int = Field(ge=0, lt=2**53)
+
+
+class Registration(_Body):
+    """A new participant: one of id, gln and slug names it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "slug": "finca-alta",
+                    "name": "Finca Alta",
+                    "msp": "CoopMSP",
+                    "roles": ["producer"],
+                    "country": "CO",
+                }
+            ]
+        },
+    )
+
+    id: Identifier | None = None
+    gln: str | None = Field(None, pattern=r"^[0-9]{13}$")
+    slug: str | None = Field(None, pattern=r"^[a-z0-9-]{3,40}$")
+    name: Text
+    msp: Text
+    roles: list[Role] = Field(min_length=1, max_length=10)
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+    default: bool | None = None
+    locations: list[Identifier] | None = Field(None, max_length=1000)
+    licences: list[Licence] | None = Field(None, max_length=100)
+
+
+class Reason(_Body):
+    """Why; it goes on the chain."""
+
+    reason: Text
+
+
+class Roles(_Body):
+    """The participant's roles from now on."""
+
+    roles: list[Role] = Field(min_length=1, max_length=10)
+
+
+class Location(_Body):
+    """A location (GLN in any form) that belongs to the participant."""
+
+    location: Identifier
+
+
+class Delegation(_Body):
+    """Who may act for the caller's party (or for `principal`), in what, until when."""
+
+    delegate: Identifier
+    scopes: list[Text] = Field(min_length=1, max_length=20)
+    expires_ms: int = Field(ge=0, lt=2**53)
+    principal: Identifier | None = None
+
+
+class Grant(_Body):
+    """Who may read payloads about `scope`: an identifier or an event hash."""
+
+    grantee: Identifier
+    scope: Identifier
+    expires_ms: int | None = Field(None, ge=0, lt=2**53)
+    legal_basis: Text | None = None
+
+
+# -- participants -----------------------------------------------------------------------------
+
+
+@router.get("/participants", summary="The participants of the network")
+def list_participants(
+    caller: CallerDep,
+    container: ContainerDep,
+    role: Role | None = None,
+    country: Annotated[str | None, Query(pattern=r"^[A-Z]{2}$")] = None,
+    msp: Annotated[str | None, Query(max_length=64)] = None,
+    after: Annotated[str, Query(max_length=300, description="Id of the last one seen.")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """In order of their ids; `next` is the `after` of the next page, absent at the end."""
+    table = tables.participants
+    query = select(table.c.id, table.c.record).where(table.c.id > after).order_by(table.c.id)
+    if role is not None:
+        roles = table.c.roles
+        query = query.where(
+            or_(
+                roles == role,
+                roles.like(f"{role} %"),
+                roles.like(f"% {role}"),
+                roles.like(f"% {role} %"),
+            )
+        )
+    if country is not None:
+        query = query.where(table.c.country == country)
+    if msp is not None:
+        query = query.where(table.c.msp == msp)
+    return page_of_records(container.readmodel, query, limit)
+
+
+@router.post("/participants", status_code=201, summary="Register a participant")
+def register(request: Registration, caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
+    """The first one opens the registry and must be a regulator of the caller's organisation."""
+    return _changed(container, caller, "participant:register", request.model_dump())
+
+
+@router.get("/participants/{party:path}/delegations", summary="Delegations given and received")
+def delegations(party: PartyId, caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
+    """Also the expired and revoked ones."""
+    table = tables.delegations
+    found = party_id(party)
+    query = select(table.c.principal, table.c.record).where(
+        or_(table.c.principal == found, table.c.delegate == found)
+    )
+    with container.readmodel.read() as connection:
+        rows = connection.execute(query).all()
+    return {
+        "given": [orjson.loads(row.record) for row in rows if row.principal == found],
+        "received": [orjson.loads(row.record) for row in rows if row.principal != found],
+    }
+
+
+@router.post("/participants/{party:path}/suspend", summary="Suspend a participant")
+def suspend(
+    party: PartyId, request: Reason, caller: CallerDep, container: ContainerDep
+) -> dict[str, Any]:
+    """Regulators only; in force from its block on."""
+    argument = {"id": party_id(party), "reason": request.reason}
+    return _changed(container, caller, "participant:suspend", argument)
+
+
+@router.post("/participants/{party:path}/reinstate", summary="Reinstate a suspended participant")
+def reinstate(
+    party: PartyId, request: Reason, caller: CallerDep, container: ContainerDep
+) -> dict[str, Any]:
+    """Regulators only."""
+    argument = {"id": party_id(party), "reason": request.reason}
+    return _changed(container, caller, "participant:reinstate", argument)
+
+
+@router.put("/participants/{party:path}/roles", summary="Change a participant's roles")
+def set_roles(
+    party: PartyId, request: Roles, caller: CallerDep, container: ContainerDep
+) -> dict[str, Any]:
+    """Replaces them all."""
+    argument = {"id": party_id(party), "roles": request.roles}
+    return _changed(container, caller, "participant:setRoles", argument)
+
+
+@router.post("/participants/{party:path}/licences", summary="Add a licence")
+def add_licence(
+    party: PartyId, request: Licence, caller: CallerDep, container: ContainerDep
+) -> dict[str, Any]:
+    """It covers a role or a certificate type for a time."""
+    argument = {"id": party_id(party), "licence": request.model_dump()}
+    return _changed(container, caller, "participant:addLicence", argument)
+
+
+@router.delete("/participants/{party:path}/licences/{number}", summary="Revoke a licence")
+def revoke_licence(
+    party: PartyId,
+    number: Annotated[str, Path(max_length=300)],
+    caller: CallerDep,
+    container: ContainerDep,
+) -> dict[str, Any]:
+    """Certificates issued under it stay; new ones are refused."""
+    argument = {"id": party_id(party), "number": number}
+    return _changed(container, caller, "participant:revokeLicence", argument)
+
+
+@router.post("/participants/{party:path}/locations", summary="Register a location")
+def add_location(
+    party: PartyId, request: Location, caller: CallerDep, container: ContainerDep
+) -> dict[str, Any]:
+    """Events at this location then mean this participant."""
+    argument = {"id": party_id(party), "location": request.location}
+    return _changed(container, caller, "participant:addLocation", argument)
+
+
+@router.get("/participants/{party:path}", summary="One participant")
+def get_participant(party: PartyId, caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
+    """Its record as on the chain: roles, licences, locations, status."""
+    table = tables.participants
+    return one_record(
+        container.readmodel,
+        select(table.c.record).where(table.c.id == party_id(party)),
+        f"no participant {party}",
+    )
+
+
+# -- delegations and grants -------------------------------------------------------------------
+
+
+@router.post("/delegations", status_code=201, summary="Let another party act for yours")
+def delegate(request: Delegation, caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
+    """Records made under it show both parties."""
+    return _changed(container, caller, "delegation:grant", request.model_dump())
+
+
+@router.delete("/delegations/{delegate:path}", summary="Revoke a delegation")
+def revoke_delegation(
+    delegate: PartyId,
+    caller: CallerDep,
+    container: ContainerDep,
+    principal: Annotated[str | None, Query(max_length=300)] = None,
+) -> dict[str, Any]:
+    """In force from its block on."""
+    argument = {"delegate": party_id(delegate), "principal": principal}
+    return _changed(container, caller, "delegation:revoke", argument)
+
+
+@router.get("/grants", summary="Grants to read payloads")
+def list_grants(
+    caller: CallerDep,
+    container: ContainerDep,
+    scope: Annotated[str | None, Query(max_length=500)] = None,
+    grantee: Annotated[str | None, Query(max_length=300)] = None,
+    after: Annotated[str, Query(max_length=1500, description="`next` of the last page.")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """By scope or by grantee; without either, those the caller's party gave or was given."""
+    table = tables.grants
+    key = table.c.scope + "\x1f" + table.c.granter + "\x1f" + table.c.grantee
+    query = select(key.label("id"), table.c.record).where(key > after).order_by(key)
+    if scope is not None:
+        query = query.where(table.c.scope == _scope(scope))
+    if grantee is not None:
+        query = query.where(table.c.grantee == party_id(grantee))
+    if scope is None and grantee is None:
+        query = query.where(or_(table.c.granter == caller.party, table.c.grantee == caller.party))
+    return page_of_records(container.readmodel, query, limit)
+
+
+@router.post("/grants", status_code=201, summary="Grant access to payloads")
+def give_grant(request: Grant, caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
+    """Whoever holds, made or captured something may let others read about it."""
+    return _changed(container, caller, "grant:give", request.model_dump())
+
+
+@router.delete("/grants", summary="Revoke a grant")
+def revoke_grant(
+    caller: CallerDep,
+    container: ContainerDep,
+    scope: Annotated[str, Query(min_length=1, max_length=500)],
+    grantee: Annotated[str, Query(min_length=1, max_length=300)],
+) -> dict[str, Any]:
+    """What was read is read; nothing more from its block on."""
+    argument = {"scope": scope, "grantee": party_id(grantee)}
+    return _changed(container, caller, "grant:revoke", argument)
+
+
+# -- shared -----------------------------------------------------------------------------------
+
+
+def party_id(text: str) -> str:
+    """The canonical id of a party given as id, bare GLN, GLN URI or URN.
+
+    :raises chaincode.errors.IdentifierError: malformed, or a wrong check digit.
+    """
+    if text.isdigit() and len(text) == 13:
+        text = f"https://id.gs1.org/417/{text}"
+    found = canonical(text)
+    head, place, gln = found.partition("/414/")
+    return f"{head}/417/{gln.partition('/')[0]}" if place else found
+
+
+def _scope(text: str) -> str:
+    hexadecimal = text.removeprefix("ni:///sha-256;").partition("?")[0]
+    if len(hexadecimal) == 64 and all(c in "0123456789abcdef" for c in hexadecimal):
+        return f"ni:///sha-256;{hexadecimal}?ver=CBV2.0"
+    return canonical(text)
+
+
+def _changed(
+    container: Container, caller: Caller, function: str, argument: dict[str, Any]
+) -> dict[str, Any]:
+    answer = transact(container, caller, function, argument)
+    container.authenticator.forget()  # roles may be others now
+    return answer
