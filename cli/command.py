@@ -24,18 +24,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def command(group: click.Group | None = None, name: str | None = None, **attrs: Any) -> Any:
+Body = Callable[..., int | None]
+
+
+def command(
+    group: click.Group | None = None, name: str | None = None, **attrs: Any
+) -> Callable[[Body], click.Command]:
     """Declare a command (in `group`, if given) with ``--json`` and the common failure handling."""
 
-    def declare(function: Callable[..., int | None]) -> click.Command:
+    def declare(function: Body) -> click.Command:
         guarded = _guarded(function)
         option = click.option(
             "--json", "as_json", is_flag=True, help="Print one JSON value instead of text."
         )
         settings = {"context_settings": CONTEXT, "no_args_is_help": False, **attrs}
-        if group is None:
-            return click.command(name, **settings)(option(guarded))
-        made: click.Command = group.command(name, **settings)(option(guarded))
+        made = click.command(name, cls=click.Command, **settings)(option(guarded))
+        if group is not None:
+            group.add_command(made)
         return made
 
     return declare
@@ -67,7 +72,7 @@ def home_option(function: F) -> F:
     )(function)
 
 
-def _guarded(function: Callable[..., int | None]) -> Callable[..., int | None]:
+def _guarded(function: Body) -> Body:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> int | None:
         try:

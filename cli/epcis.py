@@ -6,6 +6,8 @@ The same reader, validator and hash as the gateway's capture interface (EPCIS 2.
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from cli.command import CONTEXT, command
@@ -93,7 +95,7 @@ def _print_hash(row: dict[str, object]) -> None:
         line(f"{row['hash']}  {row['file']}{row['pointer']}")
 
 
-def _validated(source: Source) -> dict[str, object]:
+def _validated(source: Source) -> dict[str, Any]:
     from gateway.epcis.document import read_document
     from gateway.epcis.errors import EpcisError
     from gateway.epcis.validate import validate_document
@@ -130,10 +132,8 @@ def _fault(error: object) -> dict[str, object]:
     return told
 
 
-def _print_report(report: dict[str, object], quiet: bool) -> None:
+def _print_report(report: dict[str, Any], quiet: bool) -> None:
     file, faults, events = report["file"], report["faults"], report["events"]
-    assert isinstance(faults, list)
-    assert isinstance(events, list)
     told: set[int] = set()
     for event in events:
         if event["valid"]:

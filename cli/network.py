@@ -89,11 +89,13 @@ def up(home: Path, host: str | None, port: int | None, grpc: str | None, as_json
     from nodes.network import load_network
 
     load_network(home)
+
     from gateway.serve import serve
     from gateway.settings import Settings
 
     given = {"home": home, "host": host, "port": port, "grpc_listen": grpc}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = Settings(**options)
     if as_json:
         print_json({"url": settings.base_url, "home": str(home)})
     else:

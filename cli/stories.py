@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cli.errors import UsageFault
 
+M = TypeVar("M", bound=BaseModel)
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")]
 
 
@@ -159,7 +160,8 @@ class Story(_Strict):
 
 def load_story(folder: Path) -> Story:
     """Read one story; raises UsageFault naming the file and the field."""
-    return _parse(Story, _yaml(folder / "story.yaml") | {"folder": folder}, folder / "story.yaml")
+    file = folder / "story.yaml"
+    return _parse(Story, _yaml(file) | {"folder": folder}, file)
 
 
 def load_stories(folder: Path) -> list[Story]:
@@ -197,7 +199,7 @@ def _yaml(file: Path) -> dict[str, Any]:
     return data
 
 
-def _parse(kind: Any, data: dict[str, Any], file: Path) -> Any:
+def _parse(kind: type[M], data: dict[str, Any], file: Path) -> M:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
