@@ -70,7 +70,7 @@ class Issuer:
 class ProductState:
     """The product behind an identifier: a state code of check 8 and since when (ms UTC).
 
-    state: ok, recalled, stolen, destroyed, expired, dispensed or consumed.
+    state: ok, recalled, source_recalled, stolen, destroyed, expired, dispensed or consumed.
     """
 
     state: str
@@ -328,10 +328,12 @@ def _conclude(
     checks: list[Check], evidence: Evidence, now_ms: int, found: Certificate | None
 ) -> Verification:
     height, as_of_ms = evidence.as_of
-    return Verification(overall(checks), tuple(checks), now_ms, height, as_of_ms, certificate=found)
+    return Verification(
+        check_overall(checks), tuple(checks), now_ms, height, as_of_ms, certificate=found
+    )
 
 
-def overall(checks: list[Check] | tuple[Check, ...]) -> Overall:
+def check_overall(checks: list[Check] | tuple[Check, ...]) -> Overall:
     """invalid over not-proven over valid-but-old over valid."""
     weights = {check.weight for check in checks}
     if "stop" in weights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from chaincode.identifiers import parse
 from gateway.credentials import readings
 from gateway.credentials.document import Fact
-from gateway.credentials.history import Record
+from gateway.credentials.history import Record, history
 from gateway.readmodel import tables
 from gateway.verify import Anchor, EvidenceUnavailable, FactState, Issuer, ProductState
 
@@ -86,6 +86,27 @@ class LedgerEvidence:
         """A party's record."""
         return self._record(tables.participants, tables.participants.c.id, party)
 
+    def participant_at(self, location: str, party: str) -> Record | None:
+        """The party behind a place or GLN: its own id, or who registered the location."""
+        owner = self._connection.scalar(
+            select(tables.party_locations.c.party).where(
+                tables.party_locations.c.location == location
+            )
+        )
+        return self.participant(owner or party)
+
+    def recalled_source(self, ancestors: Sequence[str]) -> ProductState | None:
+        """A recalled lot or item among what a product was made from, or None."""
+        for table in (tables.lots, tables.items):
+            for start in range(0, len(ancestors), 400):
+                rows = self._connection.execute(
+                    select(table.c.record).where(table.c.id.in_(ancestors[start : start + 400]))
+                )
+                for (raw,) in rows:
+                    if orjson.loads(raw)["status"] == "recalled":
+                        return ProductState("source_recalled")
+        return None
+
     def product_record(self, gtin: str | None) -> Record | None:
         """A product's record."""
         return self._record(tables.products, tables.products.c.gtin, gtin) if gtin else None
@@ -110,7 +131,15 @@ class LedgerEvidence:
         return self._event_fact(fact, subject)
 
     def product(self, subject: str, now_ms: int) -> ProductState | None:
-        """The state of a serialised thing or of a lot."""
+        """The state of a serialised thing or of a lot, or of what it was made from if recalled."""
+        found = self.own_state(subject, now_ms)
+        if found is None or found.state != "ok":
+            return found
+        ancestors = history(self._connection, subject).ancestors
+        return self.recalled_source(ancestors) or found
+
+    def own_state(self, subject: str, now_ms: int) -> ProductState | None:
+        """The state of a serialised thing or of a lot alone."""
         record = self._record(tables.items, tables.items.c.id, subject) or self._record(
             tables.lots, tables.lots.c.id, subject
         )

@@ -97,6 +97,7 @@ SENTENCES: Mapping[str, Sentence] = _table(
     # 8
     ("PRODUCT_OK", _PASS, N_("No recall, theft, destruction or expiry is recorded.")),
     ("PRODUCT_RECALLED", _STOP, N_("The product was recalled on %(date)s.")),
+    ("PRODUCT_SOURCE_RECALLED", _STOP, N_("Something it was made from was recalled.")),
     ("PRODUCT_STOLEN", _STOP, N_("The product was reported stolen on %(date)s.")),
     ("PRODUCT_DESTROYED", _STOP, N_("The product was recorded as destroyed on %(date)s.")),
     ("PRODUCT_EXPIRED", _STOP, N_("The product expired on %(date)s.")),
