@@ -1,0 +1,103 @@
+"""Who waits for which transaction to be committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from threading import Lock
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import grpc
+from fabric_protos.gateway import gateway_pb2
+
+from nodes.errors import GatewayError
+from nodes.node import CommittedBlock
+
+if TYPE_CHECKING:
+    from nodes.embedded import EmbeddedNetwork
+
+Response: TypeAlias = gateway_pb2.CommitStatusResponse
+MAX_WAITING: Final = 200_000
+
+
+class Commits:
+    """Futures by transaction id. Thread-safe."""
+
+    def __init__(self, network: EmbeddedNetwork) -> None:
+        self._network = network
+        self._lock = Lock()
+        self._waiting: dict[str, list[Future[Response]]] = {}
+        self._failure = ""
+
+    def future(self, tx_id: str) -> Future[Response]:
+        """A future of its own for each call; resolved at once when the ledger has it."""
+        future: Future[Response] = Future()
+        with self._lock:
+            if self._failure:
+                raise GatewayError(grpc.StatusCode.UNAVAILABLE, self._failure)
+            if len(self._waiting) >= MAX_WAITING:
+                self._forget_cancelled()
+            self._waiting.setdefault(tx_id, []).append(future)
+        # Looked up after registering: a block committed in between resolves it already.
+        known = self._committed(tx_id)
+        if known is not None:
+            with self._lock:
+                waiting = self._waiting.pop(tx_id, [])
+            for entry in waiting:
+                _resolve(entry, known)
+        return future
+
+    def resolve(self, block: CommittedBlock) -> None:
+        """Answer everyone who waits for a transaction of this block."""
+        if not self._waiting:
+            return
+        for tx_id, code in _outcomes(block):
+            if tx_id in self._waiting:
+                with self._lock:
+                    waiting = self._waiting.pop(tx_id, [])
+                answer = Response(result=code, block_number=block.number)
+                for future in waiting:
+                    _resolve(future, answer)
+
+    def fail_all(self, reason: str) -> None:
+        """Nothing more will be committed: everyone who waits gets UNAVAILABLE."""
+        with self._lock:
+            self._failure = (
+                f"{reason}; whether waiting transactions were recorded shows when the network"
+                " is opened again"
+            )
+            waiting = [future for futures in self._waiting.values() for future in futures]
+            self._waiting.clear()
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(GatewayError(grpc.StatusCode.UNAVAILABLE, self._failure))
+
+    def _committed(self, tx_id: str) -> Response | None:
+        position = self._network.running_nodes()[0].ledger.position(tx_id)
+        # Committed means on every running node, not only on the first.
+        if position is None or position.block >= self._network.height:
+            return None
+        return Response(result=position.code, block_number=position.block)
+
+    def _forget_cancelled(self) -> None:
+        for tx_id in list(self._waiting):
+            left = [future for future in self._waiting[tx_id] if not future.cancelled()]
+            if left:
+                self._waiting[tx_id] = left
+            else:
+                del self._waiting[tx_id]
+        if len(self._waiting) >= MAX_WAITING:
+            raise GatewayError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "too many transactions are waited for"
+            )
+
+
+def _outcomes(block: CommittedBlock) -> Iterator[tuple[str, int]]:
+    for index, transaction in enumerate(block.checked.transactions):
+        if block.checked.identified[index] or transaction.code:
+            yield transaction.tx_id, block.codes[index]
+
+
+def _resolve(future: Future[Response], answer: Response) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(answer)
