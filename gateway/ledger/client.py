@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import grpc
 import orjson
 from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.gateway import gateway_pb2
@@ -24,7 +25,7 @@ from fabric_protos.peer import events_pb2
 from google.protobuf.message import DecodeError
 
 from gateway.ledger.commit import Commit, CommitStatus, wait
-from gateway.ledger.errors import CommitError, EndorseError, LedgerError
+from gateway.ledger.errors import CommitError, CommitStatusError, EndorseError, LedgerError
 from gateway.ledger.port import LedgerTransport, SigningIdentity
 from gateway.ledger.proposal import Proposal, new_proposed_transaction
 from gateway.ledger.stream import BlockStream, EventStream
@@ -33,6 +34,7 @@ from gateway.ledger.transaction import Transaction
 CONFLICT_ATTEMPTS = 5
 COMMIT_TIMEOUT_S = 60.0
 FIRST_PAUSE_S = 0.02
+AWAY_PAUSE_S = 0.2
 NODES_DISAGREE = "ProposalResponsePayloads do not match"
 
 Arg = Mapping[str, Any] | Sequence[Any] | bytes | str
@@ -105,14 +107,12 @@ class LedgerClient:
         :raises EndorseError: refused, nothing was sent. :raises SubmitError: not taken, or in
             doubt. The future resolves with a CommitStatus, which may be invalid.
         """
-        proposal = self.new_proposal(
-            signer.serialized, function, arg, transient=transient, organizations=organizations
+        transaction = self._endorsed(signer, function, arg, transient, organizations)
+        return Submitted(
+            transaction.tx_id,
+            _decode(transaction.result),
+            _sent(transaction, signer).future(),
         )
-        transaction = proposal.sign(signer).endorse().sign(signer)
-        commit = transaction.submit()
-        if commit.needs_signature:
-            commit.sign(signer)
-        return Submitted(proposal.tx_id, _decode(transaction.result), commit.future())
 
     def submit_and_wait(
         self,
@@ -128,7 +128,8 @@ class LedgerClient:
         """Endorse, send, and wait until it took effect.
 
         After MVCC_READ_CONFLICT or PHANTOM_READ_CONFLICT, or when nodes at different heights
-        disagree, up to `attempts` new transactions are tried, a short random pause apart.
+        disagree, up to `attempts` new transactions are tried, a short random pause apart. When
+        the node goes away while this waits, the same envelope is sent again.
 
         :raises EndorseError, SubmitError, CommitStatusError:
         :raises CommitError: in a block but invalid, after the last attempt.
@@ -136,17 +137,29 @@ class LedgerClient:
         limit_s = self._commit_timeout_s if timeout_s is None else timeout_s
         for attempt in range(1, attempts + 1):
             try:
-                sent = self.submit(
-                    signer, function, arg, transient=transient, organizations=organizations
-                )
-                status = wait(sent.commit, sent.tx_id, limit_s).require_valid()
-                return Committed(sent.tx_id, sent.result, status.block_number, attempt)
+                transaction = self._endorsed(signer, function, arg, transient, organizations)
+                status = _settled(transaction, signer, limit_s).require_valid()
+                result = _decode(transaction.result)
+                return Committed(status.tx_id, result, status.block_number, attempt)
             except (CommitError, EndorseError) as error:
                 if attempt == attempts or not _is_conflict(error):
                     raise
             pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1)
             time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - spreads load, no secret
         raise LedgerError("attempts must be at least 1")
+
+    def _endorsed(
+        self,
+        signer: SigningIdentity,
+        function: str,
+        arg: Arg,
+        transient: Mapping[str, bytes] | None,
+        organizations: Sequence[str],
+    ) -> Transaction:
+        proposal = self.new_proposal(
+            signer.serialized, function, arg, transient=transient, organizations=organizations
+        )
+        return proposal.sign(signer).endorse().sign(signer)
 
     # -- one stage at a time, for keys that stay with the user ---------------------------------
 
@@ -270,6 +283,24 @@ def _encode(arg: Arg) -> bytes:
 
 def _decode(result: bytes) -> Any:
     return orjson.loads(result) if result else None
+
+
+def _sent(transaction: Transaction, signer: SigningIdentity) -> Commit:
+    commit = transaction.submit()
+    return commit.sign(signer) if commit.needs_signature else commit
+
+
+def _settled(transaction: Transaction, signer: SigningIdentity, timeout_s: float) -> CommitStatus:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        commit = _sent(transaction, signer)
+        try:
+            return wait(commit.future(), commit.tx_id, deadline - time.monotonic())
+        except CommitStatusError as error:
+            if error.status is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        # The node went away and may have forgotten what it had not yet ordered.
+        time.sleep(AWAY_PAUSE_S)
 
 
 def _is_conflict(error: CommitError | EndorseError) -> bool:

@@ -131,11 +131,11 @@ class Commit:
 def wait(told: Future[CommitStatus], tx_id: str, timeout_s: float | None) -> CommitStatus:
     """The future's status within `timeout_s`, else CommitStatusError (DEADLINE_EXCEEDED)."""
     try:
-        return told.result(timeout_s)
+        return told.result(None if timeout_s is None else max(timeout_s, 0))
     except FutureTimeout as error:
         cause = TransportError(
             grpc.StatusCode.DEADLINE_EXCEEDED,
-            f"transaction {tx_id} was submitted but is in no block after {timeout_s} s; "
+            f"transaction {tx_id} was submitted but is in no block after {timeout_s or 0:.3g} s; "
             "ask again for its status, do not send a new one",
         )
         raise CommitStatusError(cause, tx_id) from error

@@ -94,6 +94,8 @@ class GrpcTransport:
         return self._call(self._methods.endorse, request, self._deadlines.endorse_s)
 
     def submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
+        if self._follower is not None:
+            self._follower.keep(request)
         return self._call(self._methods.submit, request, self._deadlines.submit_s)
 
     def commit_future(self, tx_id: str) -> Future[gateway_pb2.CommitStatusResponse] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -61,10 +61,11 @@ class ChaincodeEvent:
 class _Stream(Generic[Item, Raw]):
     """Opens, reads, reopens; what is opened and how it is read is the subclass's part."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_break: Callable[[], None] | None = None) -> None:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._current: Subscription[Raw] | None = None
+        self._on_break = on_break
 
     def __iter__(self) -> Iterator[Item]:
         pause_s = FIRST_PAUSE_S
@@ -79,6 +80,8 @@ class _Stream(Generic[Item, Raw]):
                     return
                 if error.status not in BROKEN:
                     raise StreamError(error) from error
+            if self._on_break is not None:
+                self._on_break()
             self._closed.wait(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
@@ -120,8 +123,10 @@ class BlockStream(_Stream[Item, events_pb2.DeliverResponse], Generic[Item]):
         stop_block: int | None,
         *,
         filtered: bool,
+        on_break: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__()
+        """:param on_break: called on the iterating thread each time the connection breaks."""
+        super().__init__(on_break)
         self._transport = transport
         self._channel = channel
         self._signer = signer
