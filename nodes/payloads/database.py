@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rocksdict import (
+    AccessType,
     BottommostLevelCompaction,
     Checkpoint,
     CompactOptions,
@@ -56,13 +57,17 @@ class Batch:
 class PayloadDatabase:
     """An open database; thread-safe as RocksDB is."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open or create the database in `directory`; raises StoreBusy or StoreUnavailable."""
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        """Open or create the database in `directory`; raises StoreBusy or StoreUnavailable.
+
+        `read_only` changes no file, takes no lock, and sees the database as it is now.
+        """
+        access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = Rdict(
-                str(directory), _options(), column_families={name: _options() for name in FAMILIES}
-            )
+            if not read_only:
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            families = {name: _options() for name in FAMILIES}
+            self._db = Rdict(str(directory), _options(), families, access)
         except OSError as exc:
             raise StoreUnavailable(
                 f"the payload store {directory} cannot be used: {exc.strerror}"

@@ -66,8 +66,13 @@ class PayloadStore:
         signer: NodeSigner,
         facts: LedgerFacts | None = None,
         clock_ms: Callable[[], int] = _now_ms,
+        *,
+        read_only: bool = False,
     ) -> None:
         """Open (or create) the store and finish whatever a crash interrupted.
+
+        `read_only`: for checks of a store nobody writes; changes nothing and cannot be read
+        through :meth:`get`, which would have to be logged.
 
         `signer`: the node's identity, for receipts and the read log; `facts`: the ledger, may be
         set later as :attr:`facts`; `clock_ms`: ms UTC. Raises StoreBusy, StoreUnavailable or
@@ -75,7 +80,9 @@ class PayloadStore:
         """
         self.directory = directory
         self.facts: LedgerFacts = facts or NoFacts()
-        self._vault = Vault.open(directory, signer, clock_ms)
+        self._vault = Vault.open(directory, signer, clock_ms, read_only=read_only)
+        if read_only:
+            return
         try:
             erasure.finish(self._vault)
             if len(self._vault.keyring.ids) > 1:
@@ -88,6 +95,11 @@ class PayloadStore:
     def msp_id(self) -> str:
         """The organisation whose node keeps this store."""
         return self._vault.signer.msp_id
+
+    @property
+    def certificate(self) -> bytes:
+        """PEM certificate of the node that signs receipts and the read log."""
+        return self._vault.signer.certificate
 
     def _resume_rotation(self) -> None:
         try:

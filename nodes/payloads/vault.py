@@ -65,9 +65,16 @@ class Vault:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def open(cls, directory: Path, signer: NodeSigner, clock_ms: Callable[[], int]) -> Vault:
+    def open(
+        cls,
+        directory: Path,
+        signer: NodeSigner,
+        clock_ms: Callable[[], int],
+        *,
+        read_only: bool = False,
+    ) -> Vault:
         """Open or create the files in `directory`; raises StoreUnavailable or KeyFileError."""
-        db = PayloadDatabase(directory / "db")
+        db = PayloadDatabase(directory / "db", read_only=read_only)
         try:
             version = db.get(META, _FORMAT_KEY)
             if version not in (None, FORMAT):
@@ -75,8 +82,10 @@ class Vault:
                     f"the payload store {directory} has format {version!r}; "
                     f"this program reads format {FORMAT!r}"
                 )
-            keyring = Keyring.load_or_create(directory / "node.key", may_create=version is None)
-            if version is None:
+            keyring = Keyring.load_or_create(
+                directory / "node.key", may_create=version is None and not read_only
+            )
+            if version is None and not read_only:
                 batch = db.batch()
                 batch.put(META, _FORMAT_KEY, FORMAT)
                 db.write(batch, sync=True)

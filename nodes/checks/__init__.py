@@ -1,0 +1,1 @@
+"""The parts of fsck: identities, blocks and state, payloads. Entry: :mod:`nodes.fsck`."""
