@@ -80,17 +80,19 @@ class Client:
         answer = self.request("DELETE", path, **kwargs)
         return answer.json() if answer.content else None
 
-    def pages(
-        self, path: str, field: str, params: Mapping[str, Any] | None = None
-    ) -> Iterator[Any]:
-        """Every element of a paged list: `field` of each answer, following its ``bookmark``."""
+    def records(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Any]:
+        """Every record of a paged list (``{"records", "next"}``, read on with ``after``)."""
         query = dict(params or {})
         while True:
             page = self.get(path, query)
-            yield from page.get(field, [])
-            if not page.get("bookmark"):
+            yield from page["records"]
+            if not page.get("next"):
                 return
-            query["bookmark"] = page["bookmark"]
+            query["after"] = page["next"]
+
+    def put(self, path: str, body: Any) -> Any:
+        """PUT a JSON body; returns the JSON answer."""
+        return self.request("PUT", path, json=body).json()
 
     def probe(self, path: str) -> httpx.Response:
         """GET once, whatever the status; raises Unreachable where nothing answers."""

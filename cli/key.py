@@ -126,7 +126,9 @@ def revoke(key_id: str, as_json: bool, client: Client) -> None:
 
 
 def _day(time_ms: int | None) -> str:
-    return "" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
+    return (
+        "" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
+    )
 
 
 def _state(entry: dict[str, Any]) -> str:

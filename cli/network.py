@@ -13,7 +13,7 @@ import click
 
 from cli.command import CONTEXT, command, home_option
 from cli.errors import NEGATIVE, Unreachable, UsageFault
-from cli.output import fields, line, note, print_json, progress, table
+from cli.output import clean, fields, line, note, print_json, progress, table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -139,22 +139,27 @@ def fsck(home: Path, as_json: bool) -> int | None:
     Hash chain, signatures, endorsement policies, the replay of every block to the same state,
     payload commitments, and that all organisations agree. Ends with 1 when anything is found.
     """
-    from dataclasses import asdict
-
     from nodes.fsck import check
 
     with progress() as shown:
         task = shown.add_task("checking", total=None)
-        report = check(home, lambda text, *_: shown.update(task, description=str(text)))
-    found = asdict(report)
+
+        def told(stage: str, done: int, total: int) -> None:
+            shown.update(task, description=stage, completed=done, total=total or None)
+
+        report = check(home, told, event_check=_hash_differs).to_json()
     if as_json:
-        print_json(found)
+        print_json(report)
     else:
-        fields((name.replace("_", " "), value) for name, value in found["counts"].items())
-        for finding in found["findings"]:
-            line("  ".join(str(part) for part in finding.values() if part not in (None, "")), "red")
-        line("no findings" if not found["findings"] else f"{len(found['findings'])} findings")
-    return NEGATIVE if found["findings"] else None
+        fields((name, count) for name, count in sorted(report["counts"].items()))
+        for text in report["notes"]:
+            note(clean(text))
+        for finding in report["findings"]:
+            where, message = clean(finding["where"]), clean(finding["message"])
+            line(f"{finding['code']}  {where}  {message}", "red")
+        found = sum(report["kinds"].values())
+        line(f"{found} findings" if found else "everything verified", "red" if found else "green")
+    return None if report["ok"] else NEGATIVE
 
 
 @command(network, "backup")
@@ -269,3 +274,14 @@ def _object(answer: Any) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _hash_differs(payload: bytes, record: dict[str, Any]) -> str:
+    """The gateway layer's part of fsck: CBV 2.0 event hash of a stored payload."""
+    import json
+
+    from gateway.epcis.hash import event_hash
+
+    stored = json.loads(payload)
+    found = event_hash(stored["event"], stored.get("@context"))
+    return "" if found == record["hash"] else f"The payload hashes to {found}."
