@@ -25,6 +25,7 @@ from gateway.ledger.errors import (
     validation_code_name,
 )
 from gateway.ledger.port import LedgerTransport, SigningIdentity
+from nodes.errors import GatewayError
 
 Response: TypeAlias = gateway_pb2.CommitStatusResponse
 
@@ -103,12 +104,16 @@ class Commit:
 
     def future(self) -> Future[CommitStatus]:
         """Resolves with the status, valid or not; fails with CommitStatusError."""
-        watch = self._watch
-        if watch is None:
-            watch = self._watch = self._transport.commit_status(self._request())
         told: Future[CommitStatus] = Future()
         told.set_running_or_notify_cancel()
         tx_id = self._tx_id
+        watch = self._watch
+        if watch is None:
+            try:
+                watch = self._watch = self._transport.commit_status(self._request())
+            except TransportError as error:
+                told.set_exception(CommitStatusError(error, tx_id))
+                return told
         watch.add_done_callback(lambda done: _pass_on(done, told, tx_id))
         return told
 
@@ -152,5 +157,7 @@ def _pass_on(done: Future[Response], told: Future[CommitStatus], tx_id: str) -> 
         told.set_result(CommitStatus(tx_id, int(response.result), int(response.block_number)))
     elif isinstance(error, TransportError):
         told.set_exception(CommitStatusError(error, tx_id))
+    elif isinstance(error, GatewayError):  # the embedded service fails its futures itself
+        told.set_exception(CommitStatusError(TransportError(error.status, error.message), tx_id))
     else:
         told.set_exception(error)

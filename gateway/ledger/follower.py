@@ -3,7 +3,7 @@
 Fabric's Gateway counts each waiting CommitStatus call against its limit of 500 concurrent
 requests, so a gateway with a thousand transactions in flight follows blocks instead. The first
 appearance of a transaction id decides: a later copy of the same envelope is DUPLICATE_TXID and
-changes nothing.
+changes nothing; where only the copy is seen, the original's outcome is asked for.
 
 A submitted transaction is in no block until the node has ordered it, and a node that crashes may
 forget it. So envelopes are kept while they are watched, and after a break, when the stream has
@@ -22,7 +22,7 @@ from typing import TypeAlias
 import grpc
 from fabric_protos.common import ledger_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.peer import events_pb2
+from fabric_protos.peer import events_pb2, transaction_pb2
 
 from gateway.ledger.errors import StreamError, TransportError
 from gateway.ledger.port import LedgerTransport, SigningIdentity
@@ -129,10 +129,29 @@ class CommitFollower:
         for transaction in transactions:
             with self._lock:
                 watched = self._watched.pop(transaction.txid, None)
-            if watched is not None:
-                watched.told.set_result(
-                    Response(result=transaction.tx_validation_code, block_number=number)
-                )
+            if watched is None:
+                continue
+            if transaction.tx_validation_code == transaction_pb2.DUPLICATE_TXID:
+                # A copy: the original was committed before it was watched here.
+                self._ask(transaction.txid, watched.told)
+                continue
+            watched.told.set_result(
+                Response(result=transaction.tx_validation_code, block_number=number)
+            )
+
+    def _ask(self, tx_id: str, told: Future[Response]) -> None:
+        request = gateway_pb2.CommitStatusRequest(
+            transaction_id=tx_id, channel_id=self._channel, identity=self._signer.serialized
+        ).SerializeToString()
+        signed = gateway_pb2.SignedCommitStatusRequest(
+            request=request, signature=self._signer.sign(request)
+        )
+        try:
+            answer = self._transport.commit_status(signed)
+        except TransportError as error:
+            told.set_exception(error)
+        else:
+            answer.add_done_callback(lambda done: _pass_on(done, told))
 
     # -- after a break -------------------------------------------------------------------------
 
