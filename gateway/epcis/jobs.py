@@ -160,6 +160,11 @@ class CaptureJobs:
         with reading(self._container.state) as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
 
+    @property
+    def running(self) -> int:
+        """Jobs of this process that are not done."""
+        return len(self._running)
+
     def wait(self, job_id: str, timeout_s: float) -> bool:
         """Wait until a job of this process is done; True if it is."""
         with self._lock:

@@ -146,7 +146,9 @@ def conditions(query: Query) -> list[ColumnElement[bool]]:
         column = _RANGE_COLUMNS[column_name]
         found.append(column >= moment if comparison == "GE" else column < moment)
     for name, words in query.words.items():
-        values = [_identifier(word) for word in words] if name == "EQ_transformationID" else words
+        values = (
+            [identifier_form(word) for word in words] if name == "EQ_transformationID" else words
+        )
         found.append(_WORD_COLUMNS[name].in_(values))
     for name, places in query.places.items():
         found.append(_at(name, places))
@@ -154,7 +156,7 @@ def conditions(query: Query) -> list[ColumnElement[bool]]:
         found.append(_with_identifier(_ROLES[name], patterns))
     for kind, ids in query.documents:
         rows = select(event_documents.c.event_seq).where(
-            event_documents.c.id.in_([_identifier(text) for text in ids])
+            event_documents.c.id.in_([identifier_form(text) for text in ids])
         )
         if kind is not None:
             rows = rows.where(event_documents.c.type == kind)
@@ -177,7 +179,7 @@ def conditions(query: Query) -> list[ColumnElement[bool]]:
 def _at(name: str, places: Sequence[str]) -> ColumnElement[bool]:
     comparison, _, which = name.partition("_")
     column = events.c.read_point if which == "readPoint" else events.c.location
-    values = [_identifier(text) for text in places]
+    values = [identifier_form(text) for text in places]
     if comparison == "EQ":
         return column.in_(values)
     # With descendants: a GLN holds its own sub-locations (GLN extensions).
@@ -192,7 +194,7 @@ def _below(column: Any, prefix: str) -> ColumnElement[bool]:
 def _ends(direction: str, kind: str, ids: Sequence[str]) -> Select[Any]:
     values: set[str] = set()
     for text in ids:
-        values.add(_identifier(text))
+        values.add(identifier_form(text))
         try:
             values.add(as_party(text))
         except IdentifierError:
@@ -209,7 +211,7 @@ _CLASS = re.compile(r"https://id\.gs1\.org/01/\d{14}")
 _LOTS = re.compile(r"urn:epc:class:lgtin:\d+\.\d+\.\*")
 
 
-def _identifier(text: str) -> str:
+def identifier_form(text: str) -> str:
     """The form in which the read model has an identifier."""
     try:
         return canonical(text)
@@ -227,9 +229,9 @@ def _with_identifier(roles: Sequence[str], patterns: Sequence[str]) -> ColumnEle
             key = "00" if wide[1] == "sscc" else "01"
             choices.append(column.like(f"https://id.gs1.org/{key}/_{wide[2]}%"))
         elif _LOTS.fullmatch(text):
-            choices.append(_below(column, _identifier(text[:-1] + "X")[:-1]))
+            choices.append(_below(column, identifier_form(text[:-1] + "X")[:-1]))
         else:
-            uri = _identifier(text)
+            uri = identifier_form(text)
             exact.append(uri)
             if _CLASS.fullmatch(uri):
                 choices.append(_below(column, uri + "/21/"))  # a class matches its things

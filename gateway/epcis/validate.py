@@ -49,10 +49,8 @@ _DOCUMENT_NAMES = frozenset(
 
 def validate_document(document: Document) -> list[Finding]:
     """Every fault of a document and its events, at most `MAX_FINDINGS`; empty if there is none."""
-    findings: list[Finding] = []
+    findings = validate_header(document)
     namespaces = document_namespaces(document)
-    if document.kind in ("EPCISDocument", "EPCISQueryDocument"):
-        _document(Checker(findings, namespaces), document)
     for index, event in enumerate(document.events):
         validate_event(event, namespaces, document.pointer(index), findings)
         if len(findings) >= MAX_FINDINGS:
@@ -60,6 +58,14 @@ def validate_document(document: Document) -> list[Finding]:
             message = f"only the first {MAX_FINDINGS} faults are listed"
             findings.append(Finding(document.pointer(index), "TOO_MANY_FAULTS", message))
             break
+    return findings
+
+
+def validate_header(document: Document) -> list[Finding]:
+    """Faults of the document around its events."""
+    findings: list[Finding] = []
+    if document.kind in ("EPCISDocument", "EPCISQueryDocument"):
+        _document(Checker(findings, document_namespaces(document)), document)
     return findings
 
 
