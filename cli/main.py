@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "network": ("cli.network", "network", "Make, start and check a network."),
     "participant": ("cli.participant", "participant", "Register parties; roles and licences."),
     "product": ("cli.product", "product", "Define products and their policies."),
-    "anchor": ("cli.anchor", "anchor", "Anchor EPCIS documents on the ledger."),
+    "anchor": ("cli.anchor", "anchor_command", "Anchor EPCIS documents on the ledger."),
     "trace": ("cli.trace", "trace", "Show where an item comes from or went."),
     "certificate": ("cli.certificate", "certificate", "Issue, show and revoke certificates."),
     "verify": ("cli.verify", "verify", "Verify a certificate or an item's certificates."),
