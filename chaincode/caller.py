@@ -54,15 +54,13 @@ def read_certificate(pem: bytes) -> Certified:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         subject = certificate.subject
-        units = frozenset(
-            str(item.value) for item in subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-        )
+        units = subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
         names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         attributes = _attributes(certificate)
         party = attributes.get(PARTY_ATTRIBUTE)
         return Certified(
             as_party(party) if isinstance(party, str) and party else None,
-            units,
+            frozenset(str(item.value) for item in units),
             str(names[0].value) if names else "",
         )
     except Refusal as error:

@@ -63,21 +63,27 @@ def elements(text: str) -> Elements | None:
 
 def _check_form(text: str, scheme: str, parts: list[str]) -> None:
     digits, count = _FORMS[scheme]
-    if len(parts) != count or not all(parts[0:1]) or not (parts[0].isascii() and parts[0].isdigit()):
+    if len(parts) != count or not all(parts) or not _all_digits(parts[0]):
         raise IdentifierError(
-            "BAD_IDENTIFIER", f"{text!r} is not of the form urn:epc:...:{scheme}: with {count} parts."
+            "BAD_IDENTIFIER",
+            f"{text!r} is no {scheme} URN; {count} parts, digits first, are accepted.",
         )
     if not 6 <= len(parts[0]) <= 12:
         raise IdentifierError(
-            "BAD_IDENTIFIER", f"{text!r} has a company prefix of {len(parts[0])} digits; 6 to 12 are."
+            "BAD_IDENTIFIER",
+            f"{text!r} has a company prefix of {len(parts[0])} digits; 6 to 12 are accepted.",
         )
     if digits:
         joined = parts[0] + parts[1]
-        if not (joined.isascii() and joined.isdigit()) or len(joined) != digits:
+        if not _all_digits(joined) or len(joined) != digits:
             raise IdentifierError(
                 "BAD_IDENTIFIER",
-                f"{text!r} has {len(joined)} digits in prefix and reference; {digits} are accepted.",
+                f"{text!r} has {joined!r} as prefix and reference; {digits} digits are accepted.",
             )
+
+
+def _all_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _assemble(scheme: str, parts: list[str], serial: str) -> Elements:

@@ -92,7 +92,7 @@ CODES: Final[dict[str, str]] = {
     "CERTIFICATE_EXISTS": "A certificate of this id is already anchored.",
     "CERTIFICATE_NOT_YOURS": "Only the issuer or a regulator may change a certificate.",
     "SUPERSEDED_BY_UNKNOWN": "The superseding certificate is not anchored.",
-    "GRANT_NOT_YOURS": "Only a party that holds, made or captured something may grant access to it.",
+    "GRANT_NOT_YOURS": "Only a party that captured, made or holds something may give access.",
 }
 
 

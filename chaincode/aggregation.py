@@ -1,0 +1,389 @@
+"""Packing and unpacking (AggregationEvent), lasting attachment (AssociationEvent).
+
+EPCIS 2.0 §7.4.3 and §7.4.6. A container is created by its first packing. Things inside know
+their parent; quantities inside move to a balance whose holder is the container. A container that
+holds goods under `enforce` is itself under `enforce`. Carbon put on a container belongs to what
+is inside at that time: it is divided when contents leave (by mass where every mass is known,
+else equally), and before more is added.
+"""
+
+from __future__ import annotations
+
+from chaincode import carbon_pool, items, lots
+from chaincode.errors import Refusal
+from chaincode.event import EventRun
+from chaincode.identifiers import Identifier, parse
+from chaincode.items import item_key
+from chaincode.lots import Lot, balance_key
+from chaincode.records import Record
+from chaincode.steps import HANDLE, HANDLERS, RECEIVE, SHIP, Operation, operation_of
+
+
+def aggregate(run: EventRun) -> None:
+    """Apply an AggregationEvent: ADD packs, DELETE unpacks, OBSERVE sees or moves the whole."""
+    p = run.p
+    action = p.get("action", "OBSERVE")
+    movement = operation_of("OBSERVE", p.get("step"), p.get("disposition"))
+    travels = movement.kind in (SHIP, RECEIVE)
+    if "parent" not in p:
+        _without_parent(run, action, movement)
+        return
+    parent = run.identify(p["parent"], "/parent")
+    if parent.is_class:
+        raise Refusal(
+            "BAD_AGGREGATION",
+            f"{parent.uri} names a class, not one container; an SSCC, a serial number or an asset "
+            "identifier is accepted as parent.",
+            "/projection/parent",
+        )
+    if action == "ADD":
+        _pack(run, parent)
+    if travels or action == "OBSERVE":
+        items.apply(run, movement, parent, "/parent")
+    if action == "DELETE":
+        _unpack(run, parent)
+    elif action == "OBSERVE":
+        _compare(run, parent)
+
+
+def associate(run: EventRun) -> None:
+    """Apply an AssociationEvent: a sensor on a container, an asset in a place."""
+    p = run.p
+    action = p.get("action", "OBSERVE")
+    parent = p.get("parent", "")
+    op = Operation(HANDLE, "", "handle", False, p.get("step", ""))
+    for index, text in enumerate(p.get("children", ())):
+        where = f"/children/{index}"
+        child = run.identify(text, where)
+        items.apply(run, op, child, where)
+        if action not in ("ADD", "DELETE") or not parent:
+            continue
+        name = item_key(child.uri)
+        record = run.records.get(name)
+        if record is None:
+            continue
+        fresh = run.edit(name, record)
+        linked = [item for item in fresh.get("associated", ()) if item != parent]
+        if action == "ADD":
+            linked.append(parent)
+        fresh["associated"] = linked
+        run.records.put(name, fresh)
+    for index, quantity in enumerate(p.get("child_quantities", ())):
+        where = f"/child_quantities/{index}"
+        lots.apply(run, op, run.identify(quantity["id"], where + "/id"), quantity, where)
+    if parent and parse_kind(parent) != "gln":
+        items.apply(run, op, run.identify(parent, "/parent"), "/parent")
+
+
+def parse_kind(text: str) -> str:
+    """The identifier's kind; "other" where it cannot be read."""
+    try:
+        return parse(text).kind
+    except Refusal:
+        return "other"
+
+
+def _without_parent(run: EventRun, action: str, movement: Operation) -> None:
+    if action != "OBSERVE":
+        run.breach(
+            any(run.enforced(run.identify(c, "/children")) for c in run.p.get("children", ())),
+            "BAD_AGGREGATION",
+            f"The aggregation with action {action} has no parent; a parentID is accepted.",
+            "/parent",
+        )
+    for index, text in enumerate(run.p.get("children", ())):
+        items.apply(run, movement, run.identify(text, f"/children/{index}"), f"/children/{index}")
+
+
+def _pack(run: EventRun, parent: Identifier) -> None:
+    container = _open_container(run, parent)
+    p = run.p
+    if container.get("carbon") and (container.get("contents") or container.get("lots")):
+        container = _settle(run, parent.uri, container)
+    contents = dict(container.get("contents", {}))
+    packed_lots = dict(container.get("lots", {}))
+    for index, text in enumerate(p.get("children", ())):
+        where = f"/children/{index}"
+        child = run.identify(text, where)
+        if _pack_item(run, parent, container, child, where):
+            record = run.records.get(item_key(child.uri)) or {}
+            contents[child.uri] = items.weight_of(run, child, record)
+            _strict(run, container, child, record)
+    for index, quantity in enumerate(p.get("child_quantities", ())):
+        where = f"/child_quantities/{index}"
+        lot = Lot(run, run.identify(quantity["id"], where + "/id"), quantity, where)
+        _strict(run, container, lot.identifier, None)
+        lots.know(run, lot)
+        lots.check_usable(run, lot)
+        taken, share = lots.take(run, lot, lot.fit(run, run.actor), run.actor, None)
+        if taken is not None:
+            lots.put(run, lot, taken, share, parent.uri)
+            weight = run.milligrams(lot.identifier, taken)
+            before = packed_lots.get(lot.uri, weight)
+            known = before and weight
+            packed_lots[lot.uri] = before + weight if known and lot.uri in packed_lots else known
+            run.place(lot.uri, balance_key(lot.uri, parent.uri), None, weight)
+    if contents:
+        container["contents"] = contents
+    if packed_lots:
+        container["lots"] = packed_lots
+    name = item_key(parent.uri)
+    run.records.put(name, container)
+    run.place(parent.uri, name, None, items.weight_of(run, parent, container))
+
+
+def _open_container(run: EventRun, parent: Identifier) -> Record:
+    """The container to pack into: an editable copy, or a new one held by the packer."""
+    name = item_key(parent.uri)
+    found = run.records.get(name)
+    enforced = run.enforced(parent, found)
+    run.require_roles(enforced, HANDLERS, "packing", "/parent")
+    if found is None:
+        if parent.gtin is not None:
+            op = Operation(HANDLE, "", "handle", False, "packing")
+            found = items.adopt(run, enforced, parent, op, "/parent")
+        else:
+            found = {
+                "id": parent.uri,
+                "status": "active",
+                "holder": run.actor,
+                "maker": run.actor,
+                "made_by": run.hex,
+                "moved_ms": run.time_ms,
+                "events": [run.hex],
+            }
+            run.records.put(name, found)
+    else:
+        root = items.outermost(run, found)
+        items.check_open(run, enforced, found, root, "pack", "/parent")
+        items.require_holder(run, enforced, found, root, "/parent", "packing")
+    return items.moved(run, name, found, "/parent")
+
+
+def _pack_item(
+    run: EventRun, parent: Identifier, container: Record, child: Identifier, where: str
+) -> bool:
+    name = item_key(child.uri)
+    record = run.records.get(name)
+    enforced = run.enforced(child, record)
+    if record is None:
+        op = Operation(SHIP, "", "pack", True, "packing")
+        record = items.adopt(run, enforced, child, op, where)
+    _refuse_cycle(run, parent.uri, container, child.uri, where)
+    root = items.outermost(run, record)
+    items.check_open(run, enforced, record, root, "pack", where)
+    before = record.get("parent")
+    if before == parent.uri:
+        run.touch(name, record)
+        return True
+    if before is not None:
+        run.breach(
+            enforced,
+            "CHILD_OF_AGGREGATION",
+            f"{child.uri} is packed in {before}; unpacking it first (AggregationEvent with action "
+            "DELETE) is accepted.",
+            where,
+        )
+        _drop(run, before, child.uri)
+    else:
+        items.require_holder(run, enforced, record, root, where, "packing")
+    fresh = items.moved(run, name, record, where)
+    fresh["parent"] = parent.uri
+    if fresh["status"] == "in_transit":
+        fresh["status"] = "active"
+    fresh.pop("receiver", None)
+    run.records.put(name, fresh)
+    return True
+
+
+def _refuse_cycle(run: EventRun, parent: str, container: Record, child: str, where: str) -> None:
+    record: Record | None = container
+    for _ in range(items.MAX_NESTING):
+        if record is None or record["id"] == child:
+            break
+        above = record.get("parent")
+        if above is None:
+            return
+        record = run.records.get(item_key(above))
+    raise Refusal(
+        "BAD_AGGREGATION",
+        f"{child} cannot be packed in {parent}: it would contain itself, or lie deeper than "
+        f"{items.MAX_NESTING} containers; a child outside that chain is accepted.",
+        "/projection" + where,
+    )
+
+
+def _drop(run: EventRun, container: str, child: str) -> None:
+    found = run.records.get(item_key(container))
+    if found is not None:
+        fresh = run.edit(item_key(container), found)
+        fresh["contents"] = {k: v for k, v in fresh.get("contents", {}).items() if k != child}
+        run.records.put(item_key(container), fresh)
+
+
+def _strict(run: EventRun, container: Record, child: Identifier, record: Record | None) -> None:
+    if run.enforced(child, record):
+        container["mode"] = "enforce"
+
+
+def _unpack(run: EventRun, parent: Identifier) -> None:
+    name = item_key(parent.uri)
+    found = run.records.get(name)
+    enforced = run.enforced(parent, found)
+    if found is None:
+        op = Operation(SHIP, "", "unpack", True, "unpacking")
+        found = items.adopt(run, enforced, parent, op, "/parent")
+    root = items.outermost(run, found)
+    items.check_open(run, enforced, found, root, "unpack", "/parent")
+    items.require_holder(run, enforced, found, root, "/parent", "unpacking")
+    p = run.p
+    contents, packed = dict(found.get("contents", {})), dict(found.get("lots", {}))
+    everything = "children" not in p and "child_quantities" not in p
+    leaving = list(contents) if everything else list(p.get("children", ()))
+    quantities = (
+        [{"id": uri} for uri in packed] if everything else list(p.get("child_quantities", ()))
+    )
+    container = items.moved(run, name, found, "/parent")
+    shares = _shares_of_leaving(container, leaving, [q["id"] for q in quantities])
+    for index, text in enumerate(leaving):
+        where = "/parent" if everything else f"/children/{index}"
+        _unpack_item(run, enforced, parent.uri, root, contents, text, shares.get(text), where)
+    for index, quantity in enumerate(quantities):
+        where = "/parent" if everything else f"/child_quantities/{index}"
+        _unpack_lot(run, parent.uri, packed, quantity, shares.get(quantity["id"]), where)
+    for field, inside in (("contents", contents), ("lots", packed)):
+        if inside:
+            container[field] = inside
+        else:
+            container.pop(field, None)
+    if not contents and not packed:
+        container.pop("mode", None)
+    run.records.put(name, container)
+    run.place(parent.uri, name, None, items.weight_of(run, parent, container))
+
+
+def _shares_of_leaving(
+    container: Record, leaving: list[str], lots_leaving: list[str]
+) -> dict[str, carbon_pool.Pool]:
+    """The container's carbon that leaves with each child; the rest stays on the container."""
+    pool = container.get("carbon")
+    if not pool:
+        return {}
+    inside = {**container.get("contents", {}), **container.get("lots", {})}
+    names = sorted(inside)
+    shares = dict(zip(names, carbon_pool.split(pool, [inside[n] for n in names]), strict=True))
+    going = {n: shares[n] for n in [*leaving, *lots_leaving] if n in shares}
+    rest: carbon_pool.Pool = {}
+    for kept in names:
+        if kept not in going:
+            rest = carbon_pool.add(rest, shares[kept])
+    if not names:
+        rest = pool
+    container.pop("carbon")
+    if rest:
+        container["carbon"] = rest
+    return going
+
+
+def _unpack_item(
+    run: EventRun,
+    enforced: bool,
+    parent: str,
+    root: Record,
+    contents: dict[str, int],
+    text: str,
+    share: carbon_pool.Pool | None,
+    where: str,
+) -> None:
+    child = run.identify(text, where)
+    name = item_key(child.uri)
+    record = run.records.get(name)
+    strict = run.enforced(child, record) or enforced
+    if record is None:
+        op = Operation(SHIP, "", "unpack", True, "unpacking")
+        record = items.adopt(run, strict, child, op, where)
+    elif record.get("parent") != parent:
+        run.breach(
+            strict,
+            "NOT_A_CHILD",
+            f"{child.uri} is not packed in {parent} (its container: "
+            f"{record.get('parent', 'none')}); a child of this container is accepted.",
+            where,
+        )
+        run.touch(name, record)
+        return
+    contents.pop(child.uri, None)
+    fresh = items.moved(run, name, record, where)
+    fresh.pop("parent", None)
+    for field in ("holder", "owner"):
+        if field in root:
+            fresh[field] = root[field]
+    if share:
+        fresh["carbon"] = carbon_pool.add(fresh.get("carbon"), share)
+    run.records.put(name, fresh)
+    if run.tracking:
+        run.place(child.uri, name, None, items.weight_of(run, child, fresh))
+
+
+def _unpack_lot(
+    run: EventRun,
+    parent: str,
+    packed: dict[str, int],
+    quantity: dict[str, str],
+    share: carbon_pool.Pool | None,
+    where: str,
+) -> None:
+    lot = Lot(run, run.identify(quantity["id"], where + "/id"), quantity, where)
+    lots.know(run, lot)
+    inside = run.records.get(balance_key(lot.uri, parent))
+    whole = lots.amount_in(inside, "on_hand") if inside is not None else 0
+    base = lot.fit(run, parent)
+    if base is None and whole:
+        base = whole
+    if share and inside is not None:  # a part that leaves takes its part of the share
+        fresh = run.edit(balance_key(lot.uri, parent), inside)
+        fresh["carbon"] = carbon_pool.add(fresh.get("carbon"), share)
+        run.records.put(balance_key(lot.uri, parent), fresh)
+    taken, pool = lots.take(run, lot, base, parent, None)
+    if taken is None:
+        return
+    if taken[1] >= whole:
+        packed.pop(lot.uri, None)
+    else:
+        packed[lot.uri] = packed.get(lot.uri, 0) * (whole - taken[1]) // whole
+    lots.put(run, lot, taken, pool, run.actor)
+    run.place(lot.uri, balance_key(lot.uri, run.actor), None, run.milligrams(lot.identifier, taken))
+
+
+def _settle(run: EventRun, parent: str, container: Record) -> Record:
+    """Hand the container's carbon to what is inside now, before more is added."""
+    contents, packed = container.get("contents", {}), container.get("lots", {})
+    inside = {**contents, **packed}
+    shares = _shares_of_leaving(container, sorted(contents), sorted(packed))
+    for uri in sorted(inside):
+        name = item_key(uri) if uri in contents else balance_key(uri, parent)
+        record = run.records.get(name)
+        if record is not None:
+            fresh = run.edit(name, record)
+            fresh["carbon"] = carbon_pool.add(fresh.get("carbon"), shares.get(uri))
+            run.records.put(name, fresh)
+    return container
+
+
+def _compare(run: EventRun, parent: Identifier) -> None:
+    """An observed aggregation whose children are not the recorded ones leaves a finding."""
+    container = run.records.get(item_key(parent.uri))
+    inside = container.get("contents", {}) if container is not None else {}
+    for index, text in enumerate(run.p.get("children", ())):
+        child = run.identify(text, f"/children/{index}")
+        record = run.records.get(item_key(child.uri))
+        if child.uri not in inside:
+            run.breach(
+                run.enforced(child, record),
+                "NOT_A_CHILD",
+                f"{child.uri} was seen in {parent.uri} but was not packed in it; a child of this "
+                "container is accepted.",
+                f"/children/{index}",
+            )
+        if record is not None:
+            run.touch(item_key(child.uri), record)

@@ -1,0 +1,218 @@
+"""Certificates: a digest anchored by a party with the role and the licence for it.
+
+The certificate itself stays off the chain; the ledger holds its SHA-256 digest, type, subject,
+issuer, validity and status. A certifier needs a licence in force whose kind is the certificate's
+type or "certifier"; a brand, producer, processor, customs authority or regulator may certify, and
+needs such a licence too, except for the type "product-passport" of goods it made or whose product
+it owns, and except for authorities (customs, regulator).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chaincode import codec
+from chaincode.arguments import Arguments
+from chaincode.errors import Refusal
+from chaincode.identifiers import parse
+from chaincode.items import item_key
+from chaincode.lots import lot_key
+from chaincode.participants import licence_for
+from chaincode.products import product_key
+from chaincode.records import Record, key
+from chaincode.session import Session
+
+ISSUING_ROLES: Final = ("brand", "certifier", "customs", "processor", "producer", "regulator")
+AUTHORITIES: Final = frozenset({"customs", "regulator"})
+OWN_GOODS: Final = "product-passport"
+
+
+def certificate_key(identifier: str) -> str:
+    """State key of a certificate's record."""
+    return key("certificate", identifier)
+
+
+def anchor(session: Session, args: Arguments) -> Record:
+    """certificate:anchor"""
+    record: Record = {
+        "id": args.identifier("id"),
+        "digest": args.hex64("digest"),
+        "type": args.text("type", 100),
+        "subject": args.identifier("subject"),
+        "valid_from_ms": args.time("valid_from_ms"),
+        "valid_until_ms": args.time("valid_until_ms"),
+    }
+    actor = args.party("issuer") if args.has("issuer") else None
+    args.done()
+    if record["valid_until_ms"] <= record["valid_from_ms"]:
+        raise Refusal("BAD_ARGUMENT", "A certificate must end after it begins.", "/valid_until_ms")
+    if record["valid_until_ms"] <= session.now_ms:
+        raise Refusal(
+            "BAD_ARGUMENT",
+            "The certificate has ended already; a later end is accepted.",
+            "/valid_until_ms",
+        )
+    issuer = session.acting_for(actor, "certificate:anchor")
+    own = session.party()["id"]
+    licence = _entitlement(session, issuer, record)
+    if session.records.get(certificate_key(record["id"])) is not None:
+        raise Refusal(
+            "CERTIFICATE_EXISTS",
+            f"{record['id']} is already anchored; a new id is accepted.",
+            "/id",
+        )
+    record["issuer"], record["status"], record["licence"] = issuer["id"], "active", licence
+    if own != issuer["id"]:
+        record["submitted_by"] = own
+    record["time_ms"], record["tx_id"] = session.now_ms, session.stub.tx_id
+    session.records.put(certificate_key(record["id"]), record)
+    session.records.put(
+        key("certificate-of", record["subject"], record["id"]), {"id": record["id"]}
+    )
+    return record
+
+
+def suspend(session: Session, args: Arguments) -> Record:
+    """certificate:suspend"""
+    return _change(session, args, ("active",), "suspended")
+
+
+def reinstate(session: Session, args: Arguments) -> Record:
+    """certificate:reinstate"""
+    return _change(session, args, ("suspended",), "active")
+
+
+def revoke(session: Session, args: Arguments) -> Record:
+    """certificate:revoke: for good."""
+    return _change(session, args, ("active", "suspended"), "revoked")
+
+
+def supersede(session: Session, args: Arguments) -> Record:
+    """certificate:supersede: another anchored certificate of the same issuer takes its place."""
+    successor = args.identifier("by")
+    found = session.records.get(certificate_key(successor))
+    if found is None or found["status"] != "active":
+        raise Refusal(
+            "SUPERSEDED_BY_UNKNOWN",
+            f"{successor} is not anchored and active; the new certificate must be anchored first.",
+            "/by",
+        )
+    record = _change(session, args, ("active", "suspended"), "superseded")
+    if successor == record["id"] or found["issuer"] != record["issuer"]:
+        raise Refusal(
+            "SUPERSEDED_BY_UNKNOWN",
+            f"{successor} is not another certificate of {record['issuer']}; one is accepted.",
+            "/by",
+        )
+    record = {**record, "superseded_by": successor}
+    session.records.put(certificate_key(record["id"]), record)
+    return record
+
+
+def get(session: Session, args: Arguments) -> Record:
+    """certificate:get, with whether it is in force now"""
+    identifier = args.identifier("id")
+    args.done()
+    return _with_force(session, _find(session, identifier))
+
+
+def list_all(session: Session, args: Arguments) -> Record:
+    """certificate:list of one subject"""
+    subject = args.identifier("subject")
+    size, bookmark = args.page()
+    args.done()
+    page = session.stub.get_state_page("certificate-of", [subject], size, bookmark)
+    names = [codec.decode(item.value)["id"] for item in page.records]
+    session.records.prefetch([certificate_key(name) for name in names])
+    records = [_with_force(session, _find(session, name)) for name in names]
+    return {"records": records, "bookmark": page.bookmark}
+
+
+def _with_force(session: Session, record: Record) -> Record:
+    in_time = record["valid_from_ms"] <= session.now_ms < record["valid_until_ms"]
+    return {**record, "in_force": in_time and record["status"] == "active"}
+
+
+def _find(session: Session, identifier: str) -> Record:
+    found = session.records.get(certificate_key(identifier))
+    if found is None:
+        raise Refusal(
+            "NOT_FOUND",
+            f"{identifier} is not anchored; an anchored certificate is accepted.",
+            "/id",
+        )
+    return found
+
+
+def _entitlement(session: Session, issuer: Record, record: Record) -> str:
+    """What entitles the issuer: a licence number, "authority" or "own goods"."""
+    roles = frozenset(issuer["roles"])
+    if not roles & frozenset(ISSUING_ROLES):
+        raise Refusal(
+            "ROLE_NOT_ALLOWED",
+            f"{issuer['id']} has the roles {', '.join(issuer['roles'])}; "
+            f"{' or '.join(ISSUING_ROLES)} may issue certificates.",
+        )
+    for kind in (record["type"], "certifier"):
+        licence = licence_for(issuer, kind, session.now_ms)
+        if licence is not None and (kind != "certifier" or "certifier" in roles):
+            return str(licence["number"])
+    if roles & AUTHORITIES:
+        return "authority"
+    if record["type"] == OWN_GOODS and _made_or_owned(session, issuer["id"], record["subject"]):
+        return "own goods"
+    raise Refusal(
+        "LICENCE_MISSING",
+        f"{issuer['id']} has no licence in force that covers {record['type']!r}; a licence of this "
+        f"kind entered by an authority is accepted (and {OWN_GOODS!r} for goods of one's own).",
+        "/type",
+    )
+
+
+def _made_or_owned(session: Session, party: str, subject: str) -> bool:
+    found = parse(subject)
+    for name in (item_key(subject), lot_key(subject)):
+        record = session.records.get(name)
+        if record is not None and record.get("maker") == party:
+            return True
+    product = session.records.get(product_key(found.gtin)) if found.gtin is not None else None
+    return product is not None and product["owner"] == party
+
+
+def _change(session: Session, args: Arguments, before: tuple[str, ...], after: str) -> Record:
+    identifier, reason = args.identifier("id"), args.text("reason", 500)
+    args.done()
+    record = _find(session, identifier)
+    party = session.party()
+    if party["id"] not in (record["issuer"], record.get("submitted_by")) and (
+        "regulator" not in party["roles"]
+    ):
+        raise Refusal(
+            "CERTIFICATE_NOT_YOURS",
+            f"{identifier} was issued by {record['issuer']}; that party or a regulator is accepted.",
+        )
+    if record["status"] not in before:
+        raise Refusal(
+            "BAD_STATE",
+            f"{identifier} is {record['status']}; one that is {' or '.join(before)} is accepted.",
+            "/id",
+        )
+    if (
+        after == "active"
+        and record.get("changed_by") != party["id"]
+        and ("regulator" not in party["roles"])
+    ):
+        raise Refusal(
+            "CERTIFICATE_NOT_YOURS",
+            f"{identifier} was suspended by {record.get('changed_by')}; that party or a regulator "
+            "may reinstate it.",
+        )
+    changed = {
+        **record,
+        "status": after,
+        "reason": reason,
+        "changed_by": party["id"],
+        "changed_ms": session.now_ms,
+    }
+    session.records.put(certificate_key(identifier), changed)
+    return changed

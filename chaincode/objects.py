@@ -1,0 +1,137 @@
+"""ObjectEvent and TransactionEvent: what happens to the goods an event lists.
+
+EPCIS 2.0 §7.4.2 and §7.4.4. Ownership passes when goods are received, when a TransactionEvent
+names a new owning_party, or when goods that are sold out of the chain change hands again: their
+owner has no key, so a brand or retailer records it, naming the present owner as source.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chaincode import items, lots
+from chaincode.event import EventRun
+from chaincode.identifiers import Identifier
+from chaincode.items import item_key
+from chaincode.lots import Lot
+from chaincode.records import Record
+from chaincode.session import party_key
+from chaincode.steps import HANDLE, OBSERVERS, REMOVE, SERVICE, Operation, operation_of
+
+_TRANSFER: Final = Operation("transfer", "", "transfer", False, "a change of owner")
+_NOTE: Final = Operation(HANDLE, "", "hold", False, "a business transaction")
+_NO_QUANTITY: Final[dict[str, str]] = {}
+
+
+def object_event(run: EventRun) -> None:
+    """Apply an ObjectEvent."""
+    p = run.p
+    op = operation_of(p.get("action"), p.get("step"), run.disposition)
+    for index, text in enumerate(p.get("epcs", ())):
+        where = f"/epcs/{index}"
+        identifier = run.identify(text, where)
+        if identifier.is_class:
+            lots.apply(run, op, identifier, _NO_QUANTITY, where)
+        elif run.buyer is not None and _changes_owner(run, op, identifier):
+            transfer(run, identifier, where)
+        else:
+            items.apply(run, op, identifier, where)
+    for index, quantity in enumerate(p.get("quantities", ())):
+        where = f"/quantities/{index}"
+        identifier = run.identify(quantity["id"], where + "/id")
+        lots.apply(run, op, identifier, quantity, where)
+    declare_losses(run, op)
+
+
+def transaction_event(run: EventRun) -> None:
+    """Apply a TransactionEvent: a note on the goods, or a change of their owner."""
+    p = run.p
+    names = list(enumerate(p.get("epcs", ())))
+    listed = [(text, f"/epcs/{index}") for index, text in names]
+    if "parent" in p:
+        listed.append((p["parent"], "/parent"))
+    for text, where in listed:
+        identifier = run.identify(text, where)
+        if identifier.is_class:
+            lots.apply(run, _NOTE, identifier, _NO_QUANTITY, where)
+        elif run.buyer is not None and p.get("action") != "DELETE":
+            transfer(run, identifier, where)
+        else:
+            _note(run, identifier, where)
+    for index, quantity in enumerate(p.get("quantities", ())):
+        where = f"/quantities/{index}"
+        identifier = run.identify(quantity["id"], where + "/id")
+        lots.apply(run, _NOTE, identifier, quantity, where)
+    declare_losses(run, _NOTE)
+
+
+def declare_losses(run: EventRun, op: Operation) -> None:
+    """Quantities (or single things) the event declares lost."""
+    gone = Operation(REMOVE, "destroyed", "destroy", True, "a declared loss")
+    for index, loss in enumerate(run.p.get("losses", ())):
+        where = f"/losses/{index}"
+        identifier = run.identify(loss["id"], where + "/id")
+        if identifier.is_class or "qty" in loss:
+            lots.lose(run, op, Lot(run, identifier, loss, where))
+        else:
+            items.apply(run, gone, identifier, where)
+
+
+def transfer(run: EventRun, identifier: Identifier, where: str) -> None:
+    """Pass ownership of one thing to the named owning_party."""
+    name = item_key(identifier.uri)
+    record = run.records.get(name)
+    enforced = run.enforced(identifier, record)
+    if record is None:
+        record = items.adopt(run, enforced, identifier, _TRANSFER, where)
+    root = items.outermost(run, record)
+    items.check_open(run, enforced, record, root, "transfer", where)
+    owner = record.get("owner") or root.get("owner") or root.get("holder")
+    if not _may_transfer(run, owner):
+        run.breach(
+            enforced,
+            "NOT_OWNER",
+            f"{identifier.uri} is owned by {owner}, not by {run.actor}; a transfer by the owner "
+            "is accepted, or by a brand or retailer that names an unregistered owner as source.",
+            where,
+        )
+    fresh = items.moved(run, name, record, where)
+    fresh["owner"] = run.buyer
+    if record["status"] == "sold":
+        fresh["status"] = "sold"
+        fresh["holder"] = run.receiver or run.buyer
+    run.records.put(name, fresh)
+    run.place(identifier.uri, name, None, 0)
+
+
+def _changes_owner(run: EventRun, op: Operation, identifier: Identifier) -> bool:
+    """Whether an ObjectEvent that names a new owner is a resale rather than a step."""
+    record = run.records.get(item_key(identifier.uri))
+    if record is None:
+        return False
+    if record["status"] == "sold":
+        return op.kind == HANDLE or op.gate == "sell"
+    return False
+
+
+def _may_transfer(run: EventRun, owner: str | None) -> bool:
+    if owner is None or owner == run.actor:
+        return True
+    unregistered = run.records.get(party_key(owner)) is None
+    return unregistered and owner in run.senders() and bool(run.roles & SERVICE)
+
+
+def _note(run: EventRun, identifier: Identifier, where: str) -> None:
+    """Tie a business transaction to a thing: by its holder, owner, or a party to the deal."""
+    name = item_key(identifier.uri)
+    record: Record | None = run.records.get(name)
+    enforced = run.enforced(identifier, record)
+    if record is None:
+        record = items.adopt(run, enforced, identifier, _NOTE, where)
+    root = items.outermost(run, record)
+    items.check_open(run, enforced, record, root, "hold", where)
+    parties = (root.get("holder", run.actor), record.get("owner"), run.receiver, *run.senders())
+    if run.actor not in parties and not run.roles & OBSERVERS:
+        items.require_holder(run, enforced, record, root, where, "a business transaction")
+    run.touch(name, record)
+    run.place(identifier.uri, name, None, items.weight_of(run, identifier, record))

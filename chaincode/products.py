@@ -1,0 +1,145 @@
+"""Product policy: what the network enforces for one GTIN.
+
+`mode` enforce refuses events that break a rule; report accepts them and records the finding.
+A GTIN nobody defined, and foreign identifiers, are under report: historic and foreign data must
+come in, and nobody vouches for it. `max_yield` is the most mass a transformation may put out per
+mass taken in ("1.00" where nothing is declared); `mass_g` weighs one `unit`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from chaincode import codec
+from chaincode.arguments import Arguments
+from chaincode.errors import Refusal, UnitError
+from chaincode.identifiers import gtin14, parse
+from chaincode.records import Record
+from chaincode.session import Session
+from chaincode.units import DEFAULT_UNIT, MASS, NANOGRAMS_PER_GRAM, fraction, unit_of
+
+DEFINING_ROLES: Final = ("brand", "producer", "processor", "regulator")
+DISCLOSURES: Final = ("open", "partners", "confidential", "in-country")
+
+
+def product_key(gtin: str) -> str:
+    """State key of a GTIN's product record."""
+    return f"\x00product\x00{gtin}\x00"
+
+
+def define(session: Session, args: Arguments) -> Record:
+    """product:define: the first definer owns the product; only it or a regulator changes it."""
+    gtin = _gtin(args)
+    record: Record = {
+        "gtin": gtin,
+        "name": args.text("name"),
+        "mode": args.choice("mode", ("enforce", "report")),
+        "unit": args.text("unit", 3, DEFAULT_UNIT),
+        "disclosure": args.choice("disclosure", DISCLOSURES, "open"),
+        "time_ms": session.now_ms,
+    }
+    if args.has("brand"):
+        record["brand"] = args.text("brand")
+    if args.has("max_yield"):
+        record["max_yield"] = _decimal(args, "max_yield")
+    if args.has("mass_g"):
+        record["mass_g"] = _decimal(args, "mass_g")
+    actor = args.party("actor") if args.has("actor") else None
+    args.done()
+    unit_of(record["unit"])
+    party = session.acting_for(actor, "product:define")
+    if not any(role in party["roles"] for role in DEFINING_ROLES):
+        raise Refusal(
+            "ROLE_NOT_ALLOWED",
+            f"{party['id']} has the roles {', '.join(party['roles'])}; "
+            f"{' or '.join(DEFINING_ROLES)} may define products.",
+        )
+    existing = session.records.get(product_key(gtin))
+    owner = existing["owner"] if existing is not None else party["id"]
+    if owner != party["id"] and "regulator" not in party["roles"]:
+        raise Refusal(
+            "PRODUCT_OWNED",
+            f"GTIN {gtin} was defined by {owner}; that party or a regulator is accepted.",
+            "/gtin",
+        )
+    record["owner"], record["defined_by"] = owner, party["id"]
+    session.records.put(product_key(gtin), record)
+    return record
+
+
+def get(session: Session, args: Arguments) -> Record:
+    """product:get"""
+    gtin = _gtin(args)
+    args.done()
+    found = session.records.get(product_key(gtin))
+    if found is None:
+        raise Refusal(
+            "NOT_FOUND", f"GTIN {gtin} is not defined; a defined one is accepted.", "/gtin"
+        )
+    return found
+
+
+def list_all(session: Session, args: Arguments) -> Record:
+    """product:list"""
+    size, bookmark = args.page()
+    args.done()
+    page = session.stub.get_state_page("product", [], size, bookmark)
+    return {
+        "records": [codec.decode(item.value) for item in page.records],
+        "bookmark": page.bookmark,
+    }
+
+
+def convert(product: Record | None, dimension: str, base: int, target: str) -> int | None:
+    """A base amount in another dimension: by itself, or through the product's mass per unit.
+
+    None where no conversion is declared.
+    """
+    if dimension == target:
+        return base
+    if product is None or "mass_g" not in product:
+        return None
+    unit_dimension, per_unit = unit_of(product["unit"])
+    mass = _nanograms(product["mass_g"])
+    if dimension == unit_dimension and target == MASS:
+        return base * mass // per_unit
+    if dimension == MASS and target == unit_dimension:
+        return base * per_unit // mass
+    return None
+
+
+def piece_mass(product: Record | None) -> int:
+    """Nanograms of one serialised piece of the product; 0 where unknown."""
+    if product is None or "mass_g" not in product or unit_of(product["unit"])[0] == MASS:
+        return 0
+    return _nanograms(product["mass_g"])
+
+
+@lru_cache(maxsize=4_096)
+def _nanograms(grams: str) -> int:
+    numerator, denominator = fraction(grams)
+    return max(1, numerator * NANOGRAMS_PER_GRAM // denominator)
+
+
+def _gtin(args: Arguments) -> str:
+    text = args.text("gtin", 512)
+    gtin = parse(text).gtin if not text.isdigit() else gtin14(text)
+    if gtin is None:
+        raise Refusal(
+            "BAD_IDENTIFIER", f"{text!r} is no GTIN; 8, 12, 13 or 14 digits are.", "/gtin"
+        )
+    return gtin
+
+
+def _decimal(args: Arguments, name: str) -> str:
+    text = args.text(name, 24)
+    try:
+        numerator, _ = fraction(text)
+    except UnitError as error:
+        raise UnitError(error.code, error.message, f"/{name}") from None
+    if not numerator:
+        raise UnitError(
+            "BAD_QUANTITY", f"{name} is 0; a decimal above zero is accepted.", f"/{name}"
+        )
+    return text

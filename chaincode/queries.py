@@ -1,0 +1,287 @@
+"""Queries: one identifier's state, history, balances, and one step of its trace.
+
+Read-only: evaluated at one node, never submitted. A lot's history is that of its own record and
+of every holder's balance; a thing's history is its own record's and, while it was packed, its
+containers'.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from chaincode import codec
+from chaincode.arguments import HASH, HEX_64, Arguments
+from chaincode.errors import Refusal
+from chaincode.identifiers import canonical
+from chaincode.items import MAX_NESTING, item_key
+from chaincode.lots import amount_in, lot_key
+from chaincode.records import Record
+from chaincode.session import Session
+from chaincode.units import COUNT, MASS, decimal, unit_of
+from chaincode.voiding import error_key, event_id_key, event_key
+
+MAX_STEPS: Final = 500
+
+_COUNTERS: Final = ("produced", "adopted", "consumed", "lost", "removed")
+_BASE_UNITS: Final = {
+    MASS: "KGM",
+    COUNT: "EA",
+    "volume": "LTR",
+    "length": "MTR",
+    "area": "MTK",
+    "energy": "KWH",
+    "freight": "TKM",
+    "time": "SEC",
+}
+_INTO: Final = ("inputs", "input_quantities")
+_OUT: Final = ("outputs", "output_quantities")
+
+
+def get_event(session: Session, args: Arguments) -> Record:
+    """event:get by hash or event id; with its error declaration where it was voided"""
+    text = args.text("hash", 512)
+    args.done()
+    records = session.records
+    match = HASH.match(text)
+    hex_ = match.group(1) if match else text
+    if not HEX_64.match(hex_):
+        index = records.get(event_id_key(text))
+        hex_ = index["hash"] if index is not None else ""
+    found = records.get(event_key(hex_)) if hex_ else None
+    declaration = records.get(error_key(hex_)) if hex_ else None
+    if found is None:
+        if declaration is not None:
+            return declaration
+        raise Refusal(
+            "NOT_FOUND",
+            f"Event {text} is not anchored; an anchored hash or id is accepted.",
+            "/hash",
+        )
+    shown = {name: value for name, value in found.items() if name != "undo"}
+    voided_by = found.get("voided_by")
+    if voided_by is not None:
+        shown["declaration"] = records.get(error_key(voided_by))
+    return shown
+
+
+def get_item(session: Session, args: Arguments) -> Record:
+    """item:get: a thing with its holder resolved, or a lot with its balances"""
+    uri = args.identifier("id")
+    args.done()
+    item = session.records.get(item_key(uri))
+    if item is not None:
+        inside, root = containers(session, item)
+        shown = {**item, "inside": inside}
+        for field in ("holder", "receiver", "location"):
+            if field in root:
+                shown[field] = root[field]
+        return shown
+    lot = session.records.get(lot_key(uri))
+    found = balances(session, uri)
+    if lot is None and not found:
+        raise _unknown(uri)
+    result: Record = {"id": uri, "balances": found}
+    if lot is not None:
+        result["lot"] = lot
+    return result
+
+
+def get_balances(session: Session, args: Arguments) -> Record:
+    """item:balances: who holds how much of a lot, in the lot's unit"""
+    uri = args.identifier("id")
+    args.done()
+    lot = session.records.get(lot_key(uri))
+    found = balances(session, uri)
+    if lot is None and not found:
+        raise _unknown(uri)
+    unit = lot.get("unit") if lot is not None else None
+    rows = [_shown(balance, unit) for balance in found]
+    totals: dict[str, int] = {}
+    for balance in found:
+        if unit is None or balance.get("dimension") == unit_of(unit)[0]:
+            for field, base in _counted(balance).items():
+                totals[field] = totals.get(field, 0) + base
+    unit = unit or (rows[0]["unit"] if rows else "EA")
+    return {
+        "id": uri,
+        "unit": unit,
+        "balances": rows,
+        "totals": {field: decimal(base, unit) for field, base in totals.items()},
+    }
+
+
+def get_history(session: Session, args: Arguments) -> Record:
+    """item:history: every version of the identifier's records, oldest first"""
+    uri = args.identifier("id")
+    args.done()
+    entries = history(session, uri)
+    if not entries:
+        raise _unknown(uri)
+    return {"id": uri, "entries": entries}
+
+
+def trace(session: Session, args: Arguments) -> Record:
+    """item:trace: the events one step up (what it was made of, what came in it) or down"""
+    uri = args.identifier("id")
+    direction = args.choice("direction", ("up", "down"))
+    size, bookmark = args.page()
+    args.done()
+    if bookmark and not (bookmark.isascii() and bookmark.isdigit() and len(bookmark) < 10):
+        raise Refusal("BAD_ARGUMENT", "The bookmark of the page before is accepted.", "/bookmark")
+    start = int(bookmark or "0")
+    hashes = events_of(session, uri)
+    if not hashes:
+        raise _unknown(uri)
+    steps: list[Record] = []
+    session.records.prefetch([event_key(hex_) for hex_ in hashes])
+    for hex_ in hashes:
+        event = session.records.get(event_key(hex_))
+        if event is None or "voided_by" in event:
+            continue
+        ids = linked(event["projection"], uri, direction)
+        if ids:
+            steps.append(_step(event, ids))
+    page = steps[start : start + size]
+    more = str(start + size) if len(steps) > start + size else ""
+    return {"id": uri, "direction": direction, "steps": page, "bookmark": more}
+
+
+def containers(session: Session, item: Record) -> tuple[list[str], Record]:
+    """The containers a thing lies in, innermost first, and the outermost one's record."""
+    inside: list[str] = []
+    record = item
+    while "parent" in record and len(inside) < MAX_NESTING:
+        inside.append(record["parent"])
+        found = session.records.get(item_key(record["parent"]))
+        if found is None:
+            break
+        record = found
+    return inside, record
+
+
+def balances(session: Session, uri: str) -> list[Record]:
+    """Every holder's balance of a lot."""
+    rows = session.stub.get_state_by_partial_composite_key("balance", [uri])
+    return [codec.decode(row.value) for row in rows]
+
+
+def history(session: Session, uri: str) -> list[Record]:
+    """Versions of the identifier's own records, and of its containers while it lay in them."""
+    stub = session.stub
+    names = [item_key(uri), lot_key(uri)]
+    names += [row.key for row in stub.get_state_by_partial_composite_key("balance", [uri])]
+    found: list[tuple[int, int, Record]] = []
+    for name in names:
+        versions = list(stub.get_history_for_key(name))[::-1]
+        for version in versions:
+            found.append((version.timestamp_ms, len(found), _entry(version, None)))
+        if name == names[0]:
+            found += _container_entries(session, versions, len(found))
+    found.sort(key=lambda row: row[:2])
+    return [entry for _, _, entry in found]
+
+
+def events_of(session: Session, uri: str) -> list[str]:
+    """Hashes (hex) of the events in the identifier's history, oldest first, each once."""
+    seen: dict[str, None] = {}
+    for entry in history(session, uri):
+        for hex_ in entry["events"]:
+            seen[hex_] = None
+    return list(seen)
+
+
+def linked(p: dict[str, Any], uri: str, direction: str) -> list[str]:
+    """Identifiers one step away in one event: transformed, packed or unpacked goods."""
+    before = [*p.get("inputs", ()), *(q["id"] for q in p.get("input_quantities", ()))]
+    after = [*p.get("outputs", ()), *(q["id"] for q in p.get("output_quantities", ()))]
+    if before or after:
+        near, far = (after, before) if direction == "up" else (before, after)
+        return list(dict.fromkeys(far)) if uri in near else []
+    if p["type"] != "AggregationEvent" or "parent" not in p or p.get("action") == "OBSERVE":
+        return []
+    children = [*p.get("children", ()), *(q["id"] for q in p.get("child_quantities", ()))]
+    packing = p.get("action") == "ADD"
+    goods, container = (children, [p["parent"]])
+    source, target = (goods, container) if packing else (container, goods)
+    near, far = (target, source) if direction == "up" else (source, target)
+    return list(dict.fromkeys(far)) if uri in near else []
+
+
+def _container_entries(session: Session, versions: list[Any], count: int) -> list[Any]:
+    """Versions of the containers between the thing's packing and its unpacking."""
+    found = []
+    spans: list[tuple[str, int, int | None]] = []
+    parent, since = None, 0
+    for version in versions:
+        now = None if version.is_delete else codec.decode(version.value).get("parent")
+        if now != parent:
+            if parent is not None:
+                spans.append((parent, since, version.timestamp_ms))
+            parent, since = now, version.timestamp_ms
+    if parent is not None:
+        spans.append((parent, since, None))
+    for name, start, end in spans:
+        for version in list(session.stub.get_history_for_key(item_key(name)))[::-1]:
+            if start < version.timestamp_ms and (end is None or version.timestamp_ms < end):
+                found.append((version.timestamp_ms, count + len(found), _entry(version, name)))
+    return found
+
+
+def _entry(version: Any, container: str | None) -> Record:
+    entry: Record = {"tx_id": version.tx_id, "time_ms": version.timestamp_ms, "events": []}
+    if version.is_delete:
+        entry["deleted"] = True
+    else:
+        record = codec.decode(version.value)
+        entry["events"] = record.get("events", [])
+        entry["record"] = record
+    if container is not None:
+        entry["container"] = container
+    return entry
+
+
+def _step(event: Record, ids: list[str]) -> Record:
+    p = event["projection"]
+    step: Record = {
+        "event": event["hash"],
+        "type": p["type"],
+        "time_ms": p["time_ms"],
+        "party": event["party"],
+        "ids": ids[:MAX_STEPS],
+    }
+    for field in ("step", "action", "country", "location"):
+        if field in p:
+            step[field] = p[field]
+    return step
+
+
+def _counted(balance: Record) -> dict[str, int]:
+    """The balance's amounts by name, `incoming` summed."""
+    found = {field: amount_in(balance, field) for field in ("on_hand", *_COUNTERS)}
+    found["incoming"] = sum(int(e["amount"]) for e in balance.get("incoming", {}).values())
+    return {field: base for field, base in found.items() if base}
+
+
+def _shown(balance: Record, unit: str | None) -> Record:
+    dimension = balance.get("dimension", COUNT)
+    if unit is None or unit_of(unit)[0] != dimension:
+        unit = _BASE_UNITS.get(dimension, dimension)
+    shown: Record = {"holder": balance["holder"], "unit": unit}
+    for field, base in _counted(balance).items():
+        shown[field] = decimal(base, unit)
+    shown.setdefault("on_hand", "0")
+    shown["incoming"] = [
+        {"from": sender, "qty": decimal(int(entry["amount"]), unit)}
+        for sender, entry in sorted(balance.get("incoming", {}).items())
+    ]
+    if "status" in balance:
+        shown["status"] = balance["status"]
+    return shown
+
+
+def _unknown(uri: str) -> Refusal:
+    return Refusal(
+        "NOT_FOUND",
+        f"{canonical(uri)} is not on the ledger; an identifier an event has named is accepted.",
+        "/id",
+    )
