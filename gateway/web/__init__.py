@@ -1,1 +1,1 @@
-"""The pages people see: what they say (scan, journey), in which language, and how it is rendered."""
+"""The pages people see: what they say, in which language, and how they are rendered."""

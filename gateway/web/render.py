@@ -88,7 +88,7 @@ def scan_page(view: View, t: Speech, contact: str, now_ms: int, *, explicit: boo
         explicit=explicit,
         parameters=view.link.attributes if view.link else {},
         view=view,
-        path=path,
+        page_path=path,
         code_text=labels.element_string(view.link) if view.link else view.subject,
         detail=_detail(view.headline, _deciding(view), t),
         certificate=found,

@@ -61,8 +61,11 @@ class View:
 
     @property
     def ledger_facts(self) -> tuple[Fact, ...]:
-        """Facts read from the ledger."""
-        return tuple(f for f in self._facts if not f.self_declared)
+        """Facts read from the ledger, without those already shown for comparison."""
+        shown = {fact.field for fact in self.compare if not fact.event}
+        return tuple(
+            f for f in self._facts if not f.self_declared and (f.event or f.field not in shown)
+        )
 
     @property
     def checked_facts(self) -> tuple[Fact, ...]:
@@ -268,7 +271,7 @@ def _names(
             wanted |= {p for p in (fact.stated_by, fact.declared_by, fact.checked_by) if p}
     table = tables.participants.c
     query = select(table.id, table.name).where(table.id.in_(sorted(wanted)))
-    return {party: name for party, name in connection.execute(query)}
+    return {row.id: row.name for row in connection.execute(query)}
 
 
 def _next_change(verification: Verification | None, expiry: str | None, now_ms: int) -> int | None:
