@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -35,8 +35,6 @@ HEALTH_SERVICE = "grpc.health.v1.Health"
 SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
 
 log = logging.getLogger(__name__)
-
-ServiceMaker = Callable[[Executor], grpc.GenericRpcHandler]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,7 @@ class ServerOptions:
 class GrpcServer:
     """Serves one network until it is stopped; usable as a context manager.
 
-    :param more: makers of further services on the same ports: each gets the threads to run
-        blocking work on and returns handlers made for grpc.aio.
+    :param handlers: further services on the same ports, made for grpc.aio.
     """
 
     def __init__(
@@ -93,12 +90,12 @@ class GrpcServer:
         endpoints: Sequence[Endpoint],
         *,
         options: ServerOptions | None = None,
-        more: Sequence[ServiceMaker] = (),
+        handlers: Sequence[grpc.GenericRpcHandler] = (),
     ) -> None:
         self._service = service
         self._endpoints = tuple(endpoints)
         self._options = options or ServerOptions()
-        self._more = tuple(more)
+        self._handlers = tuple(handlers)
         self._ports: tuple[int, ...] = ()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -181,7 +178,7 @@ class GrpcServer:
                 gateway.generic_handler(),
                 deliver.generic_handler(),
                 _health_handler(),
-                *(make(threads) for make in self._more),
+                *self._handlers,
             )
         )
         return server
