@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import or_, select
 
-from chaincode.identifiers import canonical
+from chaincode.identifiers import as_party, canonical
 from gateway.auth import Caller
 from gateway.container import Container
 from gateway.http.deps import CallerDep, ContainerDep
@@ -125,12 +125,12 @@ def list_participants(
     role: Role | None = None,
     country: Annotated[str | None, Query(pattern=r"^[A-Z]{2}$")] = None,
     msp: Annotated[str | None, Query(max_length=64)] = None,
-    after: Annotated[str, Query(max_length=300, description="Id of the last one seen.")] = "",
+    bookmark: Annotated[str, Query(max_length=300, description="From the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """In order of their ids; `next` is the `after` of the next page, absent at the end."""
+    """In order of their ids; `bookmark` leads to the next page, absent at the end."""
     table = tables.participants
-    query = select(table.c.id, table.c.record).where(table.c.id > after).order_by(table.c.id)
+    query = select(table.c.id, table.c.record).where(table.c.id > bookmark).order_by(table.c.id)
     if role is not None:
         roles = table.c.roles
         query = query.where(
@@ -158,7 +158,7 @@ def register(request: Registration, caller: CallerDep, container: ContainerDep) 
 def delegations(party: PartyId, caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
     """Also the expired and revoked ones."""
     table = tables.delegations
-    found = party_id(party)
+    found = as_party(party)
     query = select(table.c.principal, table.c.record).where(
         or_(table.c.principal == found, table.c.delegate == found)
     )
@@ -175,7 +175,7 @@ def suspend(
     party: PartyId, request: Reason, caller: CallerDep, container: ContainerDep
 ) -> dict[str, Any]:
     """Regulators only; in force from its block on."""
-    argument = {"id": party_id(party), "reason": request.reason}
+    argument = {"id": as_party(party), "reason": request.reason}
     return _changed(container, caller, "participant:suspend", argument)
 
 
@@ -184,7 +184,7 @@ def reinstate(
     party: PartyId, request: Reason, caller: CallerDep, container: ContainerDep
 ) -> dict[str, Any]:
     """Regulators only."""
-    argument = {"id": party_id(party), "reason": request.reason}
+    argument = {"id": as_party(party), "reason": request.reason}
     return _changed(container, caller, "participant:reinstate", argument)
 
 
@@ -193,7 +193,7 @@ def set_roles(
     party: PartyId, request: Roles, caller: CallerDep, container: ContainerDep
 ) -> dict[str, Any]:
     """Replaces them all."""
-    argument = {"id": party_id(party), "roles": request.roles}
+    argument = {"id": as_party(party), "roles": request.roles}
     return _changed(container, caller, "participant:setRoles", argument)
 
 
@@ -202,7 +202,7 @@ def add_licence(
     party: PartyId, request: Licence, caller: CallerDep, container: ContainerDep
 ) -> dict[str, Any]:
     """It covers a role or a certificate type for a time."""
-    argument = {"id": party_id(party), "licence": request.model_dump()}
+    argument = {"id": as_party(party), "licence": request.model_dump()}
     return _changed(container, caller, "participant:addLicence", argument)
 
 
@@ -214,7 +214,7 @@ def revoke_licence(
     container: ContainerDep,
 ) -> dict[str, Any]:
     """Certificates issued under it stay; new ones are refused."""
-    argument = {"id": party_id(party), "number": number}
+    argument = {"id": as_party(party), "number": number}
     return _changed(container, caller, "participant:revokeLicence", argument)
 
 
@@ -223,7 +223,7 @@ def add_location(
     party: PartyId, request: Location, caller: CallerDep, container: ContainerDep
 ) -> dict[str, Any]:
     """Events at this location then mean this participant."""
-    argument = {"id": party_id(party), "location": request.location}
+    argument = {"id": as_party(party), "location": request.location}
     return _changed(container, caller, "participant:addLocation", argument)
 
 
@@ -233,7 +233,7 @@ def get_participant(party: PartyId, caller: CallerDep, container: ContainerDep) 
     table = tables.participants
     return one_record(
         container.readmodel,
-        select(table.c.record).where(table.c.id == party_id(party)),
+        select(table.c.record).where(table.c.id == as_party(party)),
         f"no participant {party}",
     )
 
@@ -255,7 +255,7 @@ def revoke_delegation(
     principal: Annotated[str | None, Query(max_length=300)] = None,
 ) -> dict[str, Any]:
     """In force from its block on."""
-    argument = {"delegate": party_id(delegate), "principal": principal}
+    argument = {"delegate": as_party(delegate), "principal": principal}
     return _changed(container, caller, "delegation:revoke", argument)
 
 
@@ -265,17 +265,17 @@ def list_grants(
     container: ContainerDep,
     scope: Annotated[str | None, Query(max_length=500)] = None,
     grantee: Annotated[str | None, Query(max_length=300)] = None,
-    after: Annotated[str, Query(max_length=1500, description="`next` of the last page.")] = "",
+    bookmark: Annotated[str, Query(max_length=1500, description="From the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """By scope or by grantee; without either, those the caller's party gave or was given."""
     table = tables.grants
     key = table.c.scope + "\x1f" + table.c.granter + "\x1f" + table.c.grantee
-    query = select(key.label("id"), table.c.record).where(key > after).order_by(key)
+    query = select(key.label("id"), table.c.record).where(key > bookmark).order_by(key)
     if scope is not None:
         query = query.where(table.c.scope == _scope(scope))
     if grantee is not None:
-        query = query.where(table.c.grantee == party_id(grantee))
+        query = query.where(table.c.grantee == as_party(grantee))
     if scope is None and grantee is None:
         query = query.where(or_(table.c.granter == caller.party, table.c.grantee == caller.party))
     return page_of_records(container.readmodel, query, limit)
@@ -295,23 +295,11 @@ def revoke_grant(
     grantee: Annotated[str, Query(min_length=1, max_length=300)],
 ) -> dict[str, Any]:
     """What was read is read; nothing more from its block on."""
-    argument = {"scope": scope, "grantee": party_id(grantee)}
+    argument = {"scope": scope, "grantee": as_party(grantee)}
     return _changed(container, caller, "grant:revoke", argument)
 
 
 # -- shared -----------------------------------------------------------------------------------
-
-
-def party_id(text: str) -> str:
-    """The canonical id of a party given as id, bare GLN, GLN URI or URN.
-
-    :raises chaincode.errors.IdentifierError: malformed, or a wrong check digit.
-    """
-    if text.isdigit() and len(text) == 13:
-        text = f"https://id.gs1.org/417/{text}"
-    found = canonical(text)
-    head, place, gln = found.partition("/414/")
-    return f"{head}/417/{gln.partition('/')[0]}" if place else found
 
 
 def _scope(text: str) -> str:

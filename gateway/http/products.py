@@ -55,14 +55,14 @@ def list_products(
     caller: CallerDep,
     container: ContainerDep,
     owner: Annotated[str | None, Query(max_length=300)] = None,
-    after: Annotated[str, Query(max_length=14, description="GTIN of the last one seen.")] = "",
+    bookmark: Annotated[str, Query(max_length=14, description="From the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """In order of GTIN; `next` is the `after` of the next page, absent at the end."""
+    """In order of GTIN; `bookmark` leads to the next page, absent at the end."""
     table = tables.products
     query = (
         select(table.c.gtin.label("id"), table.c.record)
-        .where(table.c.gtin > after)
+        .where(table.c.gtin > bookmark)
         .order_by(table.c.gtin)
     )
     if owner is not None:

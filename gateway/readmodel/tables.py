@@ -116,6 +116,7 @@ events = Table(
     Index("ix_events_location", "location", "time_ms"),
     Index("ix_events_read_point", "read_point", "time_ms"),
     Index("ix_events_party", "party", "time_ms"),
+    Index("ix_events_transformation", "transformation_id"),
 )
 
 # role: epc, qty, parent, child, child_qty, input, input_qty, output, output_qty, loss

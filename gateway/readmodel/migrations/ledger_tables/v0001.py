@@ -170,6 +170,7 @@ def upgrade() -> None:
     op.create_index("ix_events_read_point", "events", ["read_point", "time_ms"], unique=False)
     op.create_index("ix_events_step", "events", ["step", "time_ms"], unique=False)
     op.create_index("ix_events_time", "events", ["time_ms", "seq"], unique=False)
+    op.create_index("ix_events_transformation", "events", ["transformation_id"], unique=False)
     op.create_index("ux_events_hash", "events", ["hash", "declaration"], unique=True)
     op.create_table(
         "findings",
@@ -313,6 +314,7 @@ def downgrade() -> None:
     op.drop_index("ix_findings_code", table_name="findings")
     op.drop_table("findings")
     op.drop_index("ux_events_hash", table_name="events")
+    op.drop_index("ix_events_transformation", table_name="events")
     op.drop_index("ix_events_time", table_name="events")
     op.drop_index("ix_events_step", table_name="events")
     op.drop_index("ix_events_read_point", table_name="events")
