@@ -64,7 +64,7 @@ class EmbeddedNetwork:
         """Of each running node, the state after the same, last block."""
         self._handlers = handlers
         self._lock = lock
-        self._checker = BlockChecker(self.verifier)
+        self.checker = BlockChecker(self.verifier)
         self._callbacks: list[BlockCallback] = []
         self._closing = Event()
         self.sequencer = Sequencer(
@@ -247,7 +247,7 @@ class EmbeddedNetwork:
             signer=signer_from_msp(organisation.msp_id, folder / "msp"),
             folder=self.home / "nodes" / organisation.name,
             chaincode=self.description.chaincode,
-            checker=self._checker,
+            checker=self.checker,
         )
         self.nodes[node.msp_id] = node
         self.endorsers[node.msp_id] = Endorser(node, self._handlers, self.verifier)

@@ -53,12 +53,17 @@ class ProposalRefused(NodeError):
     """A proposal is refused before any contract runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckedProposal:
-    """A proposal that passed every check that is the same on all nodes."""
+    """A proposal that passed every check that is the same on all nodes.
+
+    `outcome` is the last endorser's simulation, result and payload: the next endorser runs the
+    contract as well, and encodes its own payload only where it came to another outcome.
+    """
 
     parsed: ParsedProposal
     creator: Identity
+    outcome: tuple[Simulation, bytes, str, bytes] | None = None
 
 
 def now_ms() -> int:
@@ -162,27 +167,20 @@ class Endorser:
         response = proposal_response_pb2.Response(status=OK, payload=result)
         if not sign:
             return proposal_response_pb2.ProposalResponse(version=1, response=response)
-        payload = response_payload(
-            parsed.proposal_hash,
-            parsed.chaincode,
-            version,
-            simulation.results(),
-            simulation.event_bytes(),
-            response,
-        )
+        payload = _payload(proposal, simulation, result, version)
         return proposal_response_pb2.ProposalResponse(
             version=1, response=response, payload=payload, endorsement=self._endorse(payload)
         )
 
     def _endorse(self, payload: bytes) -> proposal_response_pb2.Endorsement:
         signer = self.node.signer
-        message = payload + signer.serialized
-        signature = signer.sign(message)
+        digest = sha256(payload + signer.serialized).digest()
+        signature = signer.sign_digest(digest)
         config = self.node.config
         if config is not None:
             # Our own signature needs no check when the transaction comes back in a block.
             identity = config.msps.accept(signer.serialized)
-            self._verifier.remember(identity.point, sha256(message).digest(), signature)
+            self._verifier.remember(identity.point, digest, signature)
         return proposal_response_pb2.Endorsement(endorser=signer.serialized, signature=signature)
 
     def _version(self, simulation: Simulation) -> tuple[str, str]:
@@ -208,6 +206,29 @@ class Endorser:
             return qscc.invoke(self.node, simulation, parsed.args)
         function, *arguments = _texts(parsed.args)
         return self._handlers[parsed.chaincode](simulation, function, arguments)
+
+
+def _payload(
+    proposal: CheckedProposal, simulation: Simulation, result: bytes, version: str
+) -> bytes:
+    if proposal.outcome is not None:
+        other, other_result, other_version, payload = proposal.outcome
+        if (
+            result == other_result
+            and version == other_version
+            and simulation.same_outcome(other)
+        ):
+            return payload
+    payload = response_payload(
+        proposal.parsed.proposal_hash,
+        proposal.parsed.chaincode,
+        version,
+        simulation.results(),
+        simulation.event_bytes(),
+        proposal_response_pb2.Response(status=OK, payload=result),
+    )
+    proposal.outcome = (simulation, result, version, payload)
+    return payload
 
 
 def _texts(args: Sequence[bytes]) -> list[str]:

@@ -19,7 +19,7 @@ from fabric_protos.orderer import ab_pb2
 from fabric_protos.peer import events_pb2, proposal_pb2, proposal_response_pb2
 from google.protobuf.message import DecodeError
 
-from nodes import lifecycle, policy, qscc
+from nodes import lifecycle, qscc
 from nodes.config import ChannelConfig
 from nodes.endorse import (
     OK,
@@ -155,7 +155,7 @@ class GatewayService:
             payload = answer.payload
             endorsements.append(answer.endorsement)
             signers.append(self._network.config.msps.accept(answer.endorsement.endorser))
-            if not organisations and policy.satisfied(wanted, signers):
+            if not organisations and self._network.checker.satisfied(*wanted, signers):
                 return payload, endorsements
         if organisations and len(endorsements) == len(candidates):
             return payload, endorsements
@@ -367,19 +367,20 @@ class GatewayService:
             others = others[turn:] + others[:turn]
         return own + others, views
 
-    def _policy(self, chaincode: str) -> policies_pb2.SignaturePolicyEnvelope:
+    def _policy(self, chaincode: str) -> tuple[policies_pb2.SignaturePolicyEnvelope, bytes]:
         network = self._network
+        config = network.config
         if chaincode == lifecycle.NAMESPACE:
-            return network.config.lifecycle_policy()
+            return config.lifecycle_policy(), config.digest
         if chaincode == qscc.NAME:
             raise GatewayError(Status.FAILED_PRECONDITION, "qscc can only be evaluated")
         definition = network.running_nodes()[0].definitions.by_name.get(chaincode)
         if definition is None:
             raise GatewayError(
                 Status.FAILED_PRECONDITION,
-                f"no chaincode {chaincode!r} is defined on channel {network.config.channel}",
+                f"no chaincode {chaincode!r} is defined on channel {config.channel}",
             )
-        return definition.policy
+        return definition.policy, config.digest + definition.digest
 
     def _detail(self, node: Node, message: str) -> gateway_pb2.ErrorDetail:
         return gateway_pb2.ErrorDetail(address=node.address, msp_id=node.msp_id, message=message)

@@ -174,6 +174,17 @@ class Simulation:
 
     # -- the result ------------------------------------------------------------------------------
 
+    def same_outcome(self, other: Simulation) -> bool:
+        """Whether another simulation of the same proposal read, wrote and said the same."""
+        return (
+            self._reads == other._reads
+            and self._writes == other._writes
+            and self._foreign == other._foreign
+            and self.event == other.event
+            and [read.as_read() for read in self._ranges]
+            == [read.as_read() for read in other._ranges]
+        )
+
     def results(self) -> bytes:
         """The serialized ``TxReadWriteSet`` of what was read and written so far."""
         messages = {

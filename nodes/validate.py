@@ -304,17 +304,20 @@ class BlockChecker:
                     return int(Code.INVALID_CHAINCODE)
                 if namespace == transaction.chaincode and definition.version != transaction.version:
                     return int(Code.EXPIRED_CHAINCODE)
-                policy, digest = definition.policy, definition.digest
-            if not self._satisfied(policy, config.digest + digest, signers):  # 8
+                policy, digest = definition.policy, config.digest + definition.digest
+            if not self.satisfied(policy, digest, signers):  # 8
                 return int(Code.ENDORSEMENT_POLICY_FAILURE)
         return VALID
 
-    def _satisfied(
+    def satisfied(
         self,
         policy: policies_pb2.SignaturePolicyEnvelope,
         digest: bytes,
         signers: list[Identity],
     ) -> bool:
+        """Whether the signers satisfy a policy; remembered under `digest`, which stands for
+        the policy and the configuration it is judged by.
+        """
         memo = (digest, frozenset(signer.serialized for signer in signers))
         known = self._policies.get(memo)
         if known is None:

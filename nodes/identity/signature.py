@@ -25,9 +25,12 @@ _DIGEST: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
     """Low-S DER signature over the SHA-256 of `message`."""
-    signature = key.sign(message, _SHA256)
-    r, s = decode_dss_signature(signature)
-    return signature if s <= HALF_ORDER else encode_dss_signature(r, ORDER - s)
+    return _lower(key.sign(message, _SHA256))
+
+
+def sign_digest(key: ec.EllipticCurvePrivateKey, digest: bytes) -> bytes:
+    """Low-S DER signature over a message's 32-byte SHA-256."""
+    return _lower(key.sign(digest, _DIGEST))
 
 
 def verify_digest(key: ec.EllipticCurvePublicKey, digest: bytes, signature: bytes) -> bool:
@@ -48,3 +51,8 @@ def is_low_s(signature: bytes) -> bool:
     except ValueError:
         return False
     return 0 < s <= HALF_ORDER
+
+
+def _lower(signature: bytes) -> bytes:
+    r, s = decode_dss_signature(signature)
+    return signature if s <= HALF_ORDER else encode_dss_signature(r, ORDER - s)

@@ -34,6 +34,10 @@ class Signer:
         """Low-S DER ECDSA signature over the SHA-256 of `message`."""
         return signature.sign(self.key, message)
 
+    def sign_digest(self, digest: bytes) -> bytes:
+        """The same signature from the message's 32-byte SHA-256."""
+        return signature.sign_digest(self.key, digest)
+
 
 def signer_from_pem(msp_id: str, certificate: bytes, key: bytes) -> Signer:
     """A signer from PEM bytes; raises IdentityError when key and certificate do not belong."""
