@@ -145,7 +145,7 @@ def test_carbon_is_amount_times_factor(story: Story) -> None:
         from decimal import Decimal
 
         factor = record["factor"]["value_mg_per_unit"]
-        assert Decimal(record["activity"]["amount"]) * factor == record["co2e_mg"]
+        assert Decimal(record["activity"]["amount"]) * Decimal(factor) == record["co2e_mg"]
 
 
 def test_the_network_description_has_a_user_for_every_party() -> None:
