@@ -189,7 +189,7 @@ def _change(session: Session, args: Arguments, before: tuple[str, ...], after: s
     ):
         raise Refusal(
             "CERTIFICATE_NOT_YOURS",
-            f"{identifier} was issued by {record['issuer']}; that party or a regulator is accepted.",
+            f"{identifier} was issued by {record['issuer']}; it or a regulator is accepted.",
         )
     if record["status"] not in before:
         raise Refusal(

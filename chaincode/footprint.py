@@ -109,7 +109,7 @@ def _of_lot(session: Session, uri: str) -> Record:
             holders.append({"holder": balance["holder"], "co2e_mg": carbon_pool.total(own)})
     lot = session.records.get(lot_key(uri))
     if lot is None and dimension is None:
-        raise queries._unknown(uri)
+        raise queries.unknown(uri)
     result = _result(uri, pool, handed_on)
     result["holders"] = holders
     gtin = parse(uri).gtin
@@ -128,7 +128,8 @@ def _of_lot(session: Session, uri: str) -> Record:
 def _evidence(session: Session, uri: str) -> tuple[list[Record], bool]:
     """Carbon records on the events upstream of an identifier, each event once."""
     found: list[Record] = []
-    seen_ids, seen_events = {uri}, set()
+    seen_ids = {uri}
+    seen_events: set[str] = set()
     waiting = [uri]
     while waiting:
         current = waiting.pop(0)

@@ -17,6 +17,7 @@ from chaincode.items import MAX_NESTING, item_key
 from chaincode.lots import amount_in, lot_key
 from chaincode.records import Record
 from chaincode.session import Session
+from chaincode.stub import KeyModification
 from chaincode.units import COUNT, MASS, decimal, unit_of
 from chaincode.voiding import error_key, event_id_key, event_key
 
@@ -79,7 +80,7 @@ def get_item(session: Session, args: Arguments) -> Record:
     lot = session.records.get(lot_key(uri))
     found = balances(session, uri)
     if lot is None and not found:
-        raise _unknown(uri)
+        raise unknown(uri)
     result: Record = {"id": uri, "balances": found}
     if lot is not None:
         result["lot"] = lot
@@ -93,7 +94,7 @@ def get_balances(session: Session, args: Arguments) -> Record:
     lot = session.records.get(lot_key(uri))
     found = balances(session, uri)
     if lot is None and not found:
-        raise _unknown(uri)
+        raise unknown(uri)
     unit = lot.get("unit") if lot is not None else None
     rows = [_shown(balance, unit) for balance in found]
     totals: dict[str, int] = {}
@@ -116,7 +117,7 @@ def get_history(session: Session, args: Arguments) -> Record:
     args.done()
     entries = history(session, uri)
     if not entries:
-        raise _unknown(uri)
+        raise unknown(uri)
     return {"id": uri, "entries": entries}
 
 
@@ -131,7 +132,7 @@ def trace(session: Session, args: Arguments) -> Record:
     start = int(bookmark or "0")
     hashes = events_of(session, uri)
     if not hashes:
-        raise _unknown(uri)
+        raise unknown(uri)
     steps: list[Record] = []
     session.records.prefetch([event_key(hex_) for hex_ in hashes])
     for hex_ in hashes:
@@ -207,9 +208,11 @@ def linked(p: dict[str, Any], uri: str, direction: str) -> list[str]:
     return list(dict.fromkeys(far)) if uri in near else []
 
 
-def _container_entries(session: Session, versions: list[Any], count: int) -> list[Any]:
+def _container_entries(
+    session: Session, versions: list[KeyModification], count: int
+) -> list[tuple[int, int, Record]]:
     """Versions of the containers between the thing's packing and its unpacking."""
-    found = []
+    found: list[tuple[int, int, Record]] = []
     spans: list[tuple[str, int, int | None]] = []
     parent, since = None, 0
     for version in versions:
@@ -227,7 +230,7 @@ def _container_entries(session: Session, versions: list[Any], count: int) -> lis
     return found
 
 
-def _entry(version: Any, container: str | None) -> Record:
+def _entry(version: KeyModification, container: str | None) -> Record:
     entry: Record = {"tx_id": version.tx_id, "time_ms": version.timestamp_ms, "events": []}
     if version.is_delete:
         entry["deleted"] = True
@@ -262,10 +265,11 @@ def _counted(balance: Record) -> dict[str, int]:
     return {field: base for field, base in found.items() if base}
 
 
-def _shown(balance: Record, unit: str | None) -> Record:
-    dimension = balance.get("dimension", COUNT)
-    if unit is None or unit_of(unit)[0] != dimension:
-        unit = _BASE_UNITS.get(dimension, dimension)
+def _shown(balance: Record, lot_unit: str | None) -> Record:
+    dimension: str = balance.get("dimension", COUNT)
+    unit = _BASE_UNITS.get(dimension, dimension)
+    if lot_unit is not None and unit_of(lot_unit)[0] == dimension:
+        unit = lot_unit
     shown: Record = {"holder": balance["holder"], "unit": unit}
     for field, base in _counted(balance).items():
         shown[field] = decimal(base, unit)
@@ -279,7 +283,7 @@ def _shown(balance: Record, unit: str | None) -> Record:
     return shown
 
 
-def _unknown(uri: str) -> Refusal:
+def unknown(uri: str) -> Refusal:
     return Refusal(
         "NOT_FOUND",
         f"{canonical(uri)} is not on the ledger; an identifier an event has named is accepted.",
