@@ -40,6 +40,7 @@ from gateway.ledger.port import SigningIdentity
 from gateway.readmodel.store import ReadModel
 
 DAY_MS = 86_400_000
+OWN_GOODS = "product-passport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Certifier:
                 {
                     "id": certificate_id,
                     "digest": digest,
-                    "type": profile.name,
+                    "type": ledger_type(profile, party, now_ms),
                     "subject": subject.uri,
                     "issuer": order.issuer,
                     "valid_from_ms": start_ms,
@@ -263,6 +264,18 @@ def declared_facts(profile: Profile, order: Order, shown: set[str]) -> list[Fact
             )
         )
     return facts
+
+
+def ledger_type(profile: Profile, party: Record, now_ms: int) -> str:
+    """The type to anchor under: the profile's where a licence or an authority's role covers it,
+    else the passport that every maker may issue for goods of its own (the contract decides)."""
+    if {"customs", "regulator"} & set(party["roles"]):
+        return profile.name
+    for licence in party.get("licences", ()):
+        covers = licence["kind"] in (profile.name, "certifier") and licence["status"] == "active"
+        if covers and licence["valid_from_ms"] <= now_ms < licence["valid_until_ms"]:
+            return profile.name
+    return OWN_GOODS
 
 
 def uuid_of(certificate_id: str) -> str:

@@ -29,6 +29,9 @@ _STATES = {
 }
 
 
+_WITHOUT_LICENCE = frozenset({None, "authority", "own goods"})
+
+
 class NoEvidence:
     """No ledger within reach: everything the document itself does not show stays unknown."""
 
@@ -69,13 +72,14 @@ class LedgerEvidence:
     def issuer(self, party: str, licence: str | None, at_ms: int) -> Issuer | None:
         """The party; entitled when the licence its certificate names covered `at_ms`.
 
-        Every validator ran this rule when the certificate was anchored (an issuer whose role needs
-        no licence names none); here it is shown again from the party's record of today.
+        Every validator ran this rule when the certificate was anchored; here it is shown again
+        from the party's record of today. An authority, or a maker speaking of its own goods, needs
+        no licence, and the certificate's record says so in its place.
         """
         record = self.participant(party)
         if record is None:
             return None
-        covers = licence is None or any(
+        covers = licence in _WITHOUT_LICENCE or any(
             entry["number"] == licence
             and entry["valid_from_ms"] <= at_ms <= entry["valid_until_ms"]
             for entry in record.get("licences", ())

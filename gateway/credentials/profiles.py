@@ -33,7 +33,6 @@ class Profile:
     kinds it may speak about; `validity_days` how long it is valid unless the issuer says."""
 
     name: str
-    aliases: tuple[str, ...]
     type: str
     title: str
     subjects: tuple[str, ...]
@@ -47,17 +46,13 @@ class Profile:
 
 @cache
 def load(name: str) -> Profile:
-    """The profile called `name`, or known by that alias; ProfileUnknown otherwise."""
+    """The profile called `name`; ProfileUnknown otherwise."""
     if name not in NAMES:
-        for profile in map(load, NAMES):
-            if name in profile.aliases:
-                return profile
         raise ProfileUnknown(f"there is no certificate type {name!r}; known: {', '.join(NAMES)}")
     text = files("gateway").joinpath("credentials", "data", f"{name}.json").read_bytes()
     data = json.loads(text)
     return Profile(
         name=data["name"],
-        aliases=tuple(data["aliases"]),
         type=data["type"],
         title=data["title"],
         subjects=tuple(data["subjects"]),

@@ -101,7 +101,7 @@ SENTENCES: Mapping[str, Sentence] = _table(
     ("PRODUCT_STOLEN", _STOP, N_("The product was reported stolen on %(date)s.")),
     ("PRODUCT_DESTROYED", _STOP, N_("The product was recorded as destroyed on %(date)s.")),
     ("PRODUCT_EXPIRED", _STOP, N_("The product expired on %(date)s.")),
-    ("PRODUCT_DATE_DIFFERS", _STOP, N_("The printed expiry date is not the recorded one, %(date)s.")),
+    ("PRODUCT_DATE_DIFFERS", _STOP, N_("The printed date is not the recorded one, %(date)s.")),
     ("PRODUCT_DISPENSED", _OLD, N_("The pack was handed out to a patient on %(date)s.")),
     ("PRODUCT_CONSUMED", _OLD, N_("The product was used up or taken apart on %(date)s.")),
     ("PRODUCT_UNKNOWN", _OPEN, N_("The ledger has no record of this product.")),

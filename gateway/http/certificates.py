@@ -34,7 +34,7 @@ COMMIT_WAIT_S = 10.0
 
 add_problem_types(
     ("CREDENTIAL_MALFORMED", 400, "Not a certificate", "The document is not a certificate."),
-    ("CREDENTIAL_REFUSED", 422, "Certificate refused", "The certificate cannot be issued like this."),
+    ("CREDENTIAL_REFUSED", 422, "Not issued", "The certificate cannot be issued like this."),
     ("FACTS_MISSING", 422, "Facts missing",
      "Required fields are neither on the ledger nor among the claims; errors lists them."),
 )  # fmt: skip
@@ -198,7 +198,7 @@ def change(
 
 @router.post("/v1/verify")
 async def verify(request: Request) -> Response:
-    """Verify a credential: the body is the credential, or ``{"credential": ...}``, or ``{"id": ...}``.
+    """Verify a credential: the body is it, or ``{"credential": ...}``, or ``{"id": ...}``.
 
     Always 200 with a verdict; 400 when the body is not JSON.
     """
@@ -237,7 +237,6 @@ def types() -> dict[str, Any]:
         "types": [
             {
                 "name": profile.name,
-                "aliases": list(profile.aliases),
                 "type": profile.type,
                 "title": profile.title,
                 "subjects": list(profile.subjects),
