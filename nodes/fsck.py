@@ -21,6 +21,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from yaml import YAMLError
 
 from nodes.checks.contents import Contents, EventCheck, open_store
 from nodes.checks.identities import check_identities
@@ -59,7 +60,7 @@ def check(
     told = progress or (lambda stage, done, total: None)
     try:
         desc = load_network(home)
-    except NodeError as error:
+    except (NodeError, OSError, ValueError, YAMLError) as error:
         report.add("HOME_UNUSABLE", str(home), str(error))
         return report
     with ExitStack() as stack:

@@ -15,11 +15,12 @@ from typing import Final
 
 from nodes.blocks import COMMIT_HASH, TRANSACTIONS_FILTER, metadata_slots, parse_body
 from nodes.checks.report import Progress, Report
+from nodes.config import ChannelConfig
 from nodes.errors import LedgerCorrupt, LedgerError, NodeError
 from nodes.ledger import Ledger
 from nodes.node import Node
 from nodes.transaction import Code
-from nodes.validate import BlockChecker
+from nodes.validate import BlockChecker, Definitions
 
 _PARTS: Final = {
     b"s": "STATE_DIFFERS",
@@ -37,6 +38,15 @@ class Copy:
     holder: str
     body: bytes
     metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a block is judged on: the hash before it, the configuration and the definitions."""
+
+    header_hash: bytes
+    config: ChannelConfig | None
+    definitions: Definitions
 
 
 class Replay:
@@ -83,18 +93,20 @@ class Replay:
 
     def _replay(self, number: int) -> bool:
         copies = list(self._copies(number))
-        chosen = next((copy for copy in copies if self._sound(copy, number)), None)
+        node = self.node
+        ground = Ground(node.ledger.tip.header_hash, node.config, node.definitions)
+        chosen = next((copy for copy in copies if self._sound(copy, number, ground)), None)
         if chosen is None:
             return False
-        committed = self.node.commit(parse_body(chosen.body), metadata_slots(chosen.metadata))
+        committed = node.commit(parse_body(chosen.body), metadata_slots(chosen.metadata))
         self._report.counts["transactions"] += len(committed.codes)
-        expected = self.node.ledger.block_metadata(number)
+        expected = node.ledger.block_metadata(number)
         for copy in copies:
-            if copy is not chosen and copy.body != chosen.body:
-                if self._sound(copy, number, again=True):
-                    self._report.add("BLOCKS_DIFFER", f"{copy.holder}, block {number}")
-            elif copy.metadata != expected and copy.holder in self._ledgers:
-                self._compare_metadata(copy, number, committed.codes)
+            if copy.body == chosen.body:
+                if copy.metadata != expected:
+                    self._compare_metadata(copy, number, committed.codes)
+            elif copies.index(copy) > copies.index(chosen) and self._sound(copy, number, ground):
+                self._report.add("BLOCKS_DIFFER", f"{copy.holder}, block {number}")
         return True
 
     def _copies(self, number: int) -> Iterator[Copy]:
@@ -105,9 +117,9 @@ class Replay:
                 except LedgerError as error:
                     self._report.add("LEDGER_UNREADABLE", f"{org}, block {number}", str(error))
 
-    def _sound(self, copy: Copy, number: int, *, again: bool = False) -> bool:
-        """Whether a copy can be the block; reports why not, once per copy."""
-        where, tip = f"{copy.holder}, block {number}", self.node.ledger.tip
+    def _sound(self, copy: Copy, number: int, ground: Ground) -> bool:
+        """Whether a copy can be the block; reports why not."""
+        where = f"{copy.holder}, block {number}"
         try:
             body = parse_body(copy.body)
             if body.computed_data_hash() != body.data_hash:
@@ -115,14 +127,12 @@ class Replay:
         except LedgerCorrupt as error:
             self._report.add("BLOCK_DAMAGED", where, str(error))
             return False
-        if again:
-            return True
-        if body.number != number or body.previous_hash != tip.header_hash:
+        if body.number != number or body.previous_hash != ground.header_hash:
             self._report.add("CHAIN_BROKEN", where)
             return False
         try:
             slots = metadata_slots(copy.metadata)
-            self._checker.check(body, slots, self.node.config, self.node.definitions)
+            self._checker.check(body, slots, ground.config, ground.definitions)
         except LedgerCorrupt as error:
             self._report.add("ORDERER_SIGNATURE", where, str(error))
             return False

@@ -66,6 +66,8 @@ class Keyring:
             document = json.loads(path.read_bytes())
             keys = {bytes.fromhex(k["id"]): base64.b64decode(k["key"]) for k in document["keys"]}
             active = bytes.fromhex(document["active"])
+            if document["v"] != 1:
+                raise ValueError("unknown version")
         except OSError as exc:
             raise KeyFileError(f"the key file {path} cannot be read: {exc.strerror}") from exc
         except (ValueError, KeyError, TypeError, binascii.Error) as exc:
