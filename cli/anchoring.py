@@ -71,9 +71,14 @@ class Journal:
 
     @classmethod
     def of(cls, url: str) -> Journal:
-        """The journal for the gateway at `url`; damaged lines are passed over."""
+        """The journal for the gateway at `url`."""
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
-        journal = cls(state_folder() / "anchored" / f"{name}.jsonl")
+        return cls.at(state_folder() / "anchored" / f"{name}.jsonl")
+
+    @classmethod
+    def at(cls, path: Path) -> Journal:
+        """The journal in a file; damaged lines are passed over."""
+        journal = cls(path)
         try:
             lines = journal.path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):

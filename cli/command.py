@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -72,6 +72,17 @@ def home_option(function: F) -> F:
     )(function)
 
 
+_USAGE: Final = frozenset(
+    {
+        "nodes.errors.DescriptionError",
+        "nodes.errors.IdentityError",
+        "nodes.backup.BackupError",
+        "gateway.wallet.WalletError",
+        "pydantic_core._pydantic_core.ValidationError",
+    }
+)
+
+
 def _guarded(function: Body) -> Body:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> int | None:
@@ -109,14 +120,12 @@ def translate(error: Exception) -> CliError:
         return UsageFault(
             str(error), hint="stop that process first, or ask the running gateway over HTTP"
         )
-    if kinds & {"nodes.errors.DescriptionError", "nodes.errors.IdentityError"}:
+    if kinds & _USAGE:
         return UsageFault(str(error))
     if kinds & {"nodes.errors.NodeError", "nodes.errors.GatewayError"}:
         return Unreachable(str(error))
     if "gateway.errors.Problem" in kinds:
         return Refused(str(getattr(error, "detail", error)), code=str(getattr(error, "code", "")))
-    if "pydantic_core._pydantic_core.ValidationError" in kinds:
-        return UsageFault(str(error))
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
         return UsageFault(f"{name}{error.strerror or error}")

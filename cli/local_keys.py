@@ -7,12 +7,14 @@ processes), whether or not the gateway is running.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cli.errors import NotFound, UsageFault
-from gateway.access_keys import NewKey, create_key
+from gateway.access_keys import KeyParts, NewKey, create_key
 from gateway.api_keys import KeyStore
 from gateway.database import open_engine, upgrade
 from gateway.errors import Problem
@@ -23,11 +25,27 @@ from nodes.network import load_network
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class LocalParts:
+    """What making keys needs, opened from a data home."""
+
     home: Path
     keys: KeyStore
     wallet: Wallet
     members: Members
+
+
+@contextmanager
+def open_parts(home: Path) -> Iterator[LocalParts]:
+    """The parts of `home`, with the key database made or brought up to date."""
+    given: dict[str, Any] = {"home": home}
+    settings = Settings(**given)
+    engine = open_engine(settings.state_url, durable=True)
+    try:
+        settings.gateway_home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        upgrade(engine, "state_tables")
+        yield LocalParts(home, KeyStore(engine), Wallet(settings.gateway_home), Members(home))
+    finally:
+        engine.dispose()
 
 
 def make_local_key(
@@ -44,25 +62,25 @@ def make_local_key(
     if not org:
         names = ", ".join(organisation.name for organisation in network.organisations)
         raise UsageFault(f"--home needs --org NAME: one of {names}")
-    given: dict[str, Any] = {"home": home}
-    settings = Settings(**given)
-    engine = open_engine(settings.state_url, durable=True)
+    expires_ms = int((time.time() + valid_days * 86_400) * 1000) if valid_days else None
+    wanted = NewKey(
+        label=label,
+        msp_id=network.organisation(org).msp_id,
+        user=user,
+        party=party or None,
+        ou="admin" if admin else "client",
+        expires_ms=expires_ms,
+        created_by="local",
+    )
+    with open_parts(home) as parts:
+        return make_key(parts, wanted)
+
+
+def make_key(parts: KeyParts, wanted: NewKey) -> dict[str, Any]:
+    """Make a key with opened parts; raises NotFound or UsageFault."""
     try:
-        upgrade(engine, "state_tables")
-        parts = _Parts(home, KeyStore(engine), Wallet(settings.gateway_home), Members(home))
-        wanted = NewKey(
-            label=label,
-            msp_id=network.organisation(org).msp_id,
-            user=user,
-            party=party or None,
-            ou="admin" if admin else "client",
-            expires_ms=int((time.time() + valid_days * 86_400) * 1000) if valid_days else None,
-            created_by="local",
-        )
         key, token = create_key(parts, wanted)
     except Problem as error:
         kind = NotFound if error.code == "NOT_FOUND" else UsageFault
         raise kind(error.detail, code=error.code, where=error.where) from error
-    finally:
-        engine.dispose()
     return {**key.public(), "key": token}

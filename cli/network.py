@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -166,19 +169,21 @@ def fsck(home: Path, as_json: bool) -> int | None:
 @click.argument("target", type=click.Path(path_type=Path))
 @home_option
 def backup(target: Path, home: Path, as_json: bool) -> None:
-    """Copy a home, keys included, into the new archive TARGET; the gateway must be stopped.
+    """Copy a home, keys included, into the new file TARGET; the gateway must be stopped.
 
     \b
     Example:
-      tracemark network backup /backups/tracemark-2026-11-21.tar.gz
+      tracemark network backup /backups/tracemark-2026-11-21.tar
     """
     from nodes.backup import backup as make
 
-    made = make(home, target)
+    with _bytes_told("backup") as told:
+        made = asdict(make(home, target, told))
     if as_json:
-        print_json({"home": str(home), "archive": str(target), "result": made})
+        print_json({"home": str(home), "archive": str(target)} | made)
     else:
-        line(f"{home} is in {target}; it holds private keys, keep it like them")
+        line(f"{made['files']} files, {made['size']} bytes of {home} are in {target}")
+        note("it holds private keys: keep it like them")
 
 
 @command(network, "restore")
@@ -189,15 +194,25 @@ def restore(archive: Path, home: Path, as_json: bool) -> None:
 
     \b
     Example:
-      tracemark network restore /backups/tracemark-2026-11-21.tar.gz --home .tracemark
+      tracemark network restore /backups/tracemark-2026-11-21.tar --home .tracemark
     """
     from nodes.backup import restore as bring_back
 
-    made = bring_back(archive, home)
+    with _bytes_told("restore") as told:
+        made = asdict(bring_back(archive, home, told))
     if as_json:
-        print_json({"home": str(home), "archive": str(archive), "result": made})
+        print_json({"home": str(home), "archive": str(archive)} | made)
     else:
-        line(f"{home} is restored; `tracemark network fsck --home {home}` re-verifies it")
+        line(f"{made['files']} files are back in {home}")
+        note(f"`tracemark network fsck --home {home}` re-verifies all of it")
+
+
+@contextmanager
+def _bytes_told(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar over bytes, fed by the function it gives."""
+    with progress() as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda path, done, total: shown.update(task, completed=done, total=total or None)
 
 
 def _home(home: Path) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""A gateway in this process: opened, served on a background thread, closed in order."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cli.errors import Unreachable, UsageFault
+
+if TYPE_CHECKING:
+    from gateway.container import Container
+    from gateway.settings import Settings
+
+START_S: Final = 60.0
+STOP_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that accepts connections at `url`; `stopped` is set when it has ended."""
+
+    url: str
+    container: Container
+    stopped: threading.Event
+
+
+@contextmanager
+def running_gateway(settings: Settings) -> Iterator[Running]:
+    """Open the home's network and serve it while the block runs.
+
+    Raises nodes.errors.NodeError (no network, or open elsewhere) and UsageFault (port taken).
+    """
+    from gateway.container import open_container
+    from gateway.logging_setup import configure
+    from gateway.serve import server_of
+
+    configure(settings)
+    listening = _bind(settings.host, settings.port)
+    with listening, open_container(settings) as container:
+        server = server_of(settings, container)
+        ready, stopped = threading.Event(), threading.Event()
+        server.announce = ready.set
+
+        def run() -> None:
+            try:
+                server.run(sockets=[listening])
+            finally:
+                stopped.set()
+                ready.set()
+
+        thread = threading.Thread(target=run, name="gateway")
+        thread.start()
+        try:
+            if not ready.wait(START_S) or stopped.is_set():
+                raise Unreachable("the gateway did not start; its log says why")
+            port = listening.getsockname()[1]
+            yield Running(f"http://{settings.host}:{port}", container, stopped)
+        finally:
+            server.should_exit = True
+            thread.join(STOP_S)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UsageFault(
+            f"{host}:{port} cannot be bound: {error.strerror}",
+            hint="another program uses the port: choose one with --port",
+        ) from error
+    return listening
