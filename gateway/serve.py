@@ -12,7 +12,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,9 +23,6 @@ from gateway.auth import PEER_CERTIFICATE
 from gateway.container import Container, open_container
 from gateway.logging_setup import configure
 from gateway.settings import Settings
-
-if TYPE_CHECKING:
-    from nodes.grpc_server import ServiceMaker
 
 HEADER_TIMEOUT_S = 15.0
 GRACE_S = 10
@@ -181,11 +179,14 @@ def _grpc(container: Container) -> Iterator[None]:
         key=(tls / "server.key").read_bytes(),
         client_roots=None,
     )
-    with GrpcServer(network.service, [endpoint], more=[_payload_service(container)]):
+    with (
+        ThreadPoolExecutor(4, "payloads") as threads,
+        GrpcServer(network.service, [endpoint], handlers=[_payload_service(container, threads)]),
+    ):
         yield
 
 
-def _payload_service(container: Container) -> ServiceMaker:
+def _payload_service(container: Container, threads: Executor) -> Any:
     """The payload service for other organisations, beside Fabric's services."""
     from nodes.payloads.chain_state import ViewReader
     from nodes.payloads.remote import PayloadService, payload_handlers
@@ -198,4 +199,4 @@ def _payload_service(container: Container) -> ServiceMaker:
         state_of=lambda msp_id: ViewReader(network.node(msp_id).view, container.settings.chaincode),
         accept=lambda creator: network.config.msps.accept(creator),
     )
-    return lambda threads: payload_handlers(service, threads)
+    return payload_handlers(service, threads)
