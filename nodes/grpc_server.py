@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +82,7 @@ class GrpcServer:
     """Serves one network until it is stopped; usable as a context manager.
 
     :param handlers: further services on the same ports, made for grpc.aio.
+    :param more: the same, made when the server starts from the threads to run blocking work on.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class GrpcServer:
         *,
         options: ServerOptions | None = None,
         handlers: Sequence[grpc.GenericRpcHandler] = (),
+        more: Sequence[Callable[[Executor], grpc.GenericRpcHandler]] = (),
     ) -> None:
         self._service = service
         self._endpoints = tuple(endpoints)
         self._options = options or ServerOptions()
         self._handlers = tuple(handlers)
+        self._more = tuple(more)
         self._ports: tuple[int, ...] = ()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -179,6 +182,7 @@ class GrpcServer:
                 deliver.generic_handler(),
                 _health_handler(),
                 *self._handlers,
+                *(make(threads) for make in self._more),
             )
         )
         return server

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from nodes.embedded import EmbeddedNetwork
-from nodes.grpc_server import GrpcServer, ServerOptions, endpoints_of
+from nodes.grpc_network import network_server
+from nodes.grpc_server import ServerOptions
 from nodes.network import load_network
 from tests.wire.contract import invoke
 
@@ -20,9 +21,9 @@ def main(home: Path, *, mutual_tls: bool) -> None:
     description = load_network(home)
     handlers = {description.chaincode: invoke}
     with EmbeddedNetwork.open(home, handlers=handlers) as network:
-        server = GrpcServer(
-            network.service,
-            endpoints_of(home, mutual_tls=mutual_tls),
+        server = network_server(
+            network,
+            mutual_tls=mutual_tls,
             options=ServerOptions(gateway_limit=120, grace_s=2.0),
         )
         server.start()
