@@ -43,7 +43,7 @@ def collection(members: Sequence[str]) -> dict[str, Any]:
 
 
 def capture_job(job: Job) -> dict[str, Any]:
-    """A CaptureJob resource. `events` and `anchored` count; `errors` are problems per event."""
+    """A CaptureJob resource; the counts are this gateway's addition, `errors` are problems."""
     body: dict[str, Any] = {
         "captureID": job.id,
         "createdAt": iso(job.created_ms),
@@ -52,6 +52,8 @@ def capture_job(job: Job) -> dict[str, Any]:
         "captureErrorBehaviour": job.behaviour,
         "events": job.events,
         "anchored": job.anchored,
+        "duplicates": job.duplicates,
+        "findings": job.findings,
         "errors": job.errors,
     }
     if job.finished_ms is not None:

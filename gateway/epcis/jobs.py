@@ -31,7 +31,7 @@ from sqlalchemy import RowMapping, insert, select, update
 
 from gateway.database import reading, writing
 from gateway.epcis.capture import PROCEED, ROLLBACK, Capturer, Outcome, Refused
-from gateway.epcis.document import read_document
+from gateway.epcis.document import Document, read_document
 from gateway.epcis.errors import EXCEPTION, EpcisError
 from gateway.epcis.prepare import Fault, prepare
 from gateway.errors import DatabaseUnavailable, to_problem
@@ -65,7 +65,11 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its resource shows it (EPCIS 2.0 REST, CaptureJob). Times: ms UTC."""
+    """A job as its resource shows it (EPCIS 2.0 REST, CaptureJob). Times: ms UTC.
+
+    anchored counts events on the chain, among them `duplicates` that were there before; findings
+    counts what the contract noted under policy `report`.
+    """
 
     id: str
     created_ms: int
@@ -77,6 +81,8 @@ class Job:
     events: int
     anchored: int
     errors: list[dict[str, Any]]
+    duplicates: int = 0
+    findings: int = 0
 
 
 class CaptureJobs:
@@ -104,8 +110,9 @@ class CaptureJobs:
                 self._remove(path.stem)
         return found
 
-    def submit(self, body: bytes, sender: Sender, behaviour: str, events: int) -> Job:
-        """Make a job durable and start it. `events`: how many the body holds."""
+    def submit(self, body: bytes, document: Document, sender: Sender, behaviour: str) -> Job:
+        """Make a job durable and start it. `document`: the body, read."""
+        events = len(document.events)
         job_id = secrets.token_hex(12)
         self._folder.mkdir(parents=True, exist_ok=True)
         _write(self._folder / f"{job_id}.json", body)
@@ -132,10 +139,10 @@ class CaptureJobs:
                     document_digest=hashlib.sha256(body).hexdigest(),
                     events=events,
                     anchored=0,
-                    errors="[]",
+                    errors="{}",
                 )
             )
-        self._start(job_id)
+        self._start(job_id, document)
         return Job(job_id, now, None, sender.owner, True, True, behaviour, events, 0, [])
 
     def get(self, job_id: str) -> Job | None:
@@ -184,11 +191,11 @@ class CaptureJobs:
 
     # -- running ----------------------------------------------------------------------------------
 
-    def _start(self, job_id: str) -> None:
+    def _start(self, job_id: str, document: Document | None = None) -> None:
         with self._lock:
             if job_id in self._running or self._closing.is_set():
                 return
-            future = self._pool.submit(self._run_locked, job_id)
+            future = self._pool.submit(self._run_locked, job_id, document)
             self._running[job_id] = future
 
         def forget(_: Future[None]) -> None:
@@ -197,13 +204,13 @@ class CaptureJobs:
 
         future.add_done_callback(forget)
 
-    def _run_locked(self, job_id: str) -> None:
+    def _run_locked(self, job_id: str, document: Document | None) -> None:
         try:
             with (self._folder / f"{job_id}.meta").open("rb") as handle:
                 if not _locked(handle):
                     return  # another gateway of this home runs it
                 meta = orjson.loads(handle.read())
-                self._attempts(job_id, meta)
+                self._attempts(job_id, meta, document)
         except FileNotFoundError:
             log.warning("capture job without its files", extra={"job": job_id})
         except DatabaseUnavailable:
@@ -211,11 +218,11 @@ class CaptureJobs:
         except Exception:
             log.exception("capture job failed", extra={"job": job_id})
 
-    def _attempts(self, job_id: str, meta: Mapping[str, Any]) -> None:
+    def _attempts(self, job_id: str, meta: Mapping[str, Any], document: Document | None) -> None:
         for attempt in range(1, RETRIES + 1):
             started = time.monotonic()
             try:
-                outcome = self._run(job_id, meta)
+                outcome = self._run(job_id, meta, document or self._read(job_id))
             except Exception as error:
                 problem = to_problem(error)
                 passing = problem.status in (502, 503, 504, 409)
@@ -232,7 +239,7 @@ class CaptureJobs:
                 errors = [_error(problem.status, problem.code, problem.detail, problem.where)]
                 self._finish(job_id, None, errors)
                 return
-            self._finish(job_id, len(outcome.anchored), [_refused(r) for r in outcome.refused])
+            self._finish(job_id, outcome, [_refused(r) for r in outcome.refused])
             log.info(
                 "capture job done",
                 extra={
@@ -244,10 +251,11 @@ class CaptureJobs:
             )
             return
 
-    def _run(self, job_id: str, meta: Mapping[str, Any]) -> Outcome:
+    def _read(self, job_id: str) -> Document:
         body = (self._folder / f"{job_id}.json").read_bytes()
-        settings = self._container.settings
-        document = read_document(body, max_bytes=settings.max_document_bytes)
+        return read_document(body, max_bytes=self._container.settings.max_document_bytes)
+
+    def _run(self, job_id: str, meta: Mapping[str, Any], document: Document) -> Outcome:
         prepared, faults = prepare(document)
         behaviour = str(meta["behaviour"])
         outcome = Outcome()
@@ -279,15 +287,18 @@ class CaptureJobs:
                 update(capture_jobs).where(capture_jobs.c.id == job_id).values(anchored=anchored)
             )
 
-    def _finish(self, job_id: str, anchored: int | None, errors: list[dict[str, Any]]) -> None:
+    def _finish(self, job_id: str, outcome: Outcome | None, errors: list[dict[str, Any]]) -> None:
+        report: dict[str, Any] = {"errors": errors[:MAX_ERRORS]}
         values: dict[str, Any] = {
             "running": False,
             "success": not errors,
             "finished_ms": _now_ms(),
-            "errors": orjson.dumps(errors[:MAX_ERRORS]).decode(),
         }
-        if anchored is not None:
-            values["anchored"] = anchored
+        if outcome is not None:
+            values["anchored"] = len(outcome.anchored)
+            report["duplicates"] = sum(item.duplicate for item in outcome.anchored)
+            report["findings"] = sum(len(item.findings) for item in outcome.anchored)
+        values["errors"] = orjson.dumps(report).decode()
         self._patiently(
             lambda: self._store(job_id, values),
         )
@@ -343,6 +354,7 @@ def _error(status: int, code: str, detail: str, where: str) -> dict[str, Any]:
 
 
 def _job(row: RowMapping) -> Job:
+    report = orjson.loads(row["errors"])
     return Job(
         row["id"],
         row["created_ms"],
@@ -353,7 +365,9 @@ def _job(row: RowMapping) -> Job:
         row["behaviour"],
         row["events"],
         row["anchored"],
-        orjson.loads(row["errors"]),
+        report.get("errors", []),
+        report.get("duplicates", 0),
+        report.get("findings", 0),
     )
 
 

@@ -8,9 +8,10 @@ another names it in ``Tracemark-Actor``; a regulator names its provision in
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
@@ -55,28 +56,31 @@ _TOP_LEVEL = (
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Resume the jobs a killed process left, and let those under way finish at the end."""
-    if getattr(app.state, "container", None) is not None:
-        await run_in_threadpool(jobs_of, app)
-    try:
-        yield
-    finally:
-        jobs = getattr(app.state, "capture_jobs", None)
-        if jobs is not None:
-            app.state.capture_jobs = None
-            await run_in_threadpool(jobs.close)
+    """Resume the jobs a killed process left."""
+    container = getattr(app.state, "container", None)
+    if container is not None:
+        await run_in_threadpool(jobs_of, container)
+    yield
 
 
 router = APIRouter(prefix=PREFIX, tags=["EPCIS 2.0"], lifespan=_lifespan)
 
 
-def jobs_of(app: FastAPI) -> CaptureJobs:
-    """The application's capture jobs, opened (and left-over jobs resumed) at first use."""
-    jobs: CaptureJobs | None = getattr(app.state, "capture_jobs", None)
+def jobs_of(container: Container) -> CaptureJobs:
+    """The capture jobs, opened (and left-over jobs resumed) at first use."""
+    jobs: CaptureJobs | None = container.parts.get("capture_jobs")
     if jobs is None:
-        jobs = app.state.capture_jobs = CaptureJobs(app.state.container)
-        jobs.resume()
+        with _OPENING:
+            jobs = container.parts.get("capture_jobs")
+            if jobs is None:
+                jobs = CaptureJobs(container)
+                container.on_close(closing(jobs))
+                container.parts["capture_jobs"] = jobs
+                jobs.resume()
     return jobs
+
+
+_OPENING = threading.Lock()
 
 
 # -- capture --------------------------------------------------------------------------------------
@@ -89,13 +93,13 @@ async def post_capture(request: Request, caller: CallerDep, container: Container
     behaviour = gs1.error_behaviour(request)
     sender = _sender(request, caller)
     body = await _body(request, container)
-    jobs = jobs_of(request.app)
+    jobs = jobs_of(container)
     if jobs.running >= MAX_QUEUED:
         raise Problem(
             "RATE_LIMITED", "too many capture jobs are waiting", headers={"Retry-After": "5"}
         )
     document = await run_in_threadpool(_document, body, container)
-    job = await run_in_threadpool(jobs.submit, body, sender, behaviour, len(document.events))
+    job = await run_in_threadpool(jobs.submit, body, document, sender, behaviour)
     headers = gs1.standard_headers(
         {"Location": f"{PREFIX}/capture/{job.id}", "GS1-Capture-Error-Behaviour": behaviour}
     )
@@ -103,10 +107,10 @@ async def post_capture(request: Request, caller: CallerDep, container: Container
 
 
 @router.get("/capture", summary="Your capture jobs, newest first")
-async def list_captures(request: Request, caller: CallerDep) -> Response:
+async def list_captures(request: Request, caller: CallerDep, container: ContainerDep) -> Response:
     limit = gs1.per_page(request)
     before = _job_token(request.query_params.get("nextPageToken"))
-    jobs = jobs_of(request.app)
+    jobs = jobs_of(container)
     owner = caller.party or caller.user
     found = await run_in_threadpool(jobs.owned_by, owner, before, limit + 1)
     token = ""
@@ -117,8 +121,10 @@ async def list_captures(request: Request, caller: CallerDep) -> Response:
 
 
 @router.get("/capture/{capture_id}", summary="State of a capture job")
-async def get_capture(request: Request, capture_id: str, caller: CallerDep) -> Response:
-    job = await run_in_threadpool(jobs_of(request.app).get, capture_id)
+async def get_capture(
+    request: Request, capture_id: str, caller: CallerDep, container: ContainerDep
+) -> Response:
+    job = await run_in_threadpool(jobs_of(container).get, capture_id)
     if job is None or (job.owner != (caller.party or caller.user) and not _oversees(caller)):
         raise _no_such("capture job", capture_id)
     return _answer(request, capture_job(job))

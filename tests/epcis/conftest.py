@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.epcis.network import Gateway, running_gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = Path(os.environ.get("TRACEMARK_VECTORS") or ROOT.parent / "shared" / "vectors")
@@ -52,3 +55,10 @@ def document(*events: dict[str, Any], context: Any = CONTEXT, **changes: Any) ->
     }
     body.update(changes)
     return {name: value for name, value in body.items() if value is not None}
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for all tests that only add events."""
+    with running_gateway(tmp_path_factory.mktemp("network") / "home") as running:
+        yield running
