@@ -124,7 +124,7 @@ def _origin(identifier: str, life: Sequence[TracedEvent]) -> list[Gap]:
         "no commissioning and no transformation that made it."
     )
     return [
-        Gap("no-origin", identifier, sentence, (first.hash,), None, first.time_ms, _party(first))
+        Gap("no-origin", identifier, sentence, (_hash(first),), None, first.time_ms, _party(first))
     ]
 
 
@@ -168,7 +168,7 @@ def _movements(
             out.append(_not_received(identifier, under_way.pop(0), event))
     if trace.direction != "up" or identifier == trace.root:
         out.extend(_not_received(identifier, shipping, None) for shipping in under_way)
-    out.extend(_silent_handovers(identifier, life))
+    out.extend(_silent_handovers(identifier, life, lives))
     return out
 
 
@@ -187,20 +187,23 @@ def _in_hand(event: TracedEvent) -> bool:
 def _not_shipped(identifier: str, event: TracedEvent) -> Gap:
     sentence = f"{identifier} was received ({_name(event)}); nobody recorded sending it."
     return Gap(
-        "not-shipped", identifier, sentence, (event.hash,), None, event.time_ms, _party(event)
+        "not-shipped", identifier, sentence, (_hash(event),), None, event.time_ms, _party(event)
     )
 
 
 def _came_inside(
     identifier: str, event: TracedEvent, lives: Mapping[str, Sequence[TracedEvent]]
 ) -> bool:
-    """Whether the thing travelled in a container whose shipping is recorded."""
+    """Whether the thing travelled in a container whose journey is recorded."""
     for own in lives.get(identifier, ()):
         container = own.boards(identifier)
         if container is None or own.time_ms > event.time_ms:
             continue
         for ride in lives.get(container, ()):
-            if ride.projection.get("step") == _SHIPS and ride.time_ms <= event.time_ms:
+            moved = (
+                ride.projection.get("step") == _SHIPS or ride.projection.get("step") in _RECEIVES
+            )
+            if moved and own.time_ms <= ride.time_ms <= event.time_ms:
                 return True
     return False
 
@@ -212,14 +215,16 @@ def _not_received(identifier: str, shipping: TracedEvent, after: TracedEvent | N
         "not-received",
         identifier,
         f"{identifier} was shipped{named} ({_name(shipping)}); no arrival is recorded.",
-        (shipping.hash, *((after.hash,) if after else ())),
+        (_hash(shipping), *((_hash(after),) if after else ())),
         shipping.time_ms,
         after.time_ms if after else None,
         to[0] if to else None,
     )
 
 
-def _silent_handovers(identifier: str, life: Sequence[TracedEvent]) -> list[Gap]:
+def _silent_handovers(
+    identifier: str, life: Sequence[TracedEvent], lives: Mapping[str, Sequence[TracedEvent]]
+) -> list[Gap]:
     """Somebody else has it in hand, and no shipping, receiving or named source says how."""
     out = []
     before: TracedEvent | None = None
@@ -236,6 +241,7 @@ def _silent_handovers(identifier: str, life: Sequence[TracedEvent]) -> list[Gap]
             and not _names_parties(before, event)
             and before.record.get("submitted_by") != _party(event)
             and event.record.get("submitted_by") != _party(before)
+            and not _came_inside(identifier, event, lives)
         ):
             out.append(_handover(identifier, before, event))
         before = event
@@ -251,7 +257,7 @@ def _handover(identifier: str, before: TracedEvent, after: TracedEvent) -> Gap:
         "handover-unrecorded",
         identifier,
         sentence,
-        (before.hash, after.hash),
+        (_hash(before), _hash(after)),
         before.time_ms,
         after.time_ms,
         _party(after),
@@ -277,7 +283,7 @@ def _silences(identifier: str, life: Sequence[TracedEvent], quiet_days: int) -> 
                     "time-gap",
                     identifier,
                     sentence,
-                    (before.hash, after.hash),
+                    (_hash(before), _hash(after)),
                     before.time_ms,
                     after.time_ms,
                     _party(before),
@@ -288,6 +294,10 @@ def _silences(identifier: str, life: Sequence[TracedEvent], quiet_days: int) -> 
 
 def _party(event: TracedEvent) -> str:
     return str(event.record["party"])
+
+
+def _hash(event: TracedEvent) -> str:
+    return str(event.record["hash"])
 
 
 def _name(event: TracedEvent) -> str:

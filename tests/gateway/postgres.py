@@ -11,7 +11,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-CANDIDATES = ("/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql", "/usr/local/pgsql")
+CANDIDATES = (
+    "/usr/lib/postgresql",
+    "/usr/pgsql",
+    "/opt/homebrew/opt/postgresql",
+    "/usr/local/pgsql",
+)
 
 
 def binaries() -> Path | None:
