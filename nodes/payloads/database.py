@@ -18,6 +18,7 @@ ciphertext, and a test looks for erased keys in the raw files.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from nodes.payloads.errors import StoreBusy, StoreUnavailable
 
 HEAD, BODY, QUEUE, LOG, META = "head", "body", "queue", "log", "meta"
 FAMILIES = (HEAD, BODY, QUEUE, LOG, META)
+
+_log = logging.getLogger(__name__)
 
 
 class Batch:
@@ -156,13 +159,16 @@ class PayloadDatabase:
 
     def close(self) -> None:
         """Close the database and give up its lock; harmless when it is closed."""
-        if not self._families:
+        families = list(self._families.values())
+        if not families:
             return
-        for family in self._families.values():
-            family.close()
         self._families.clear()
         self._handles.clear()
-        self._db.close()
+        for part in (*families, self._db):
+            try:
+                part.close()
+            except Exception as exc:  # closing flushes; what is not flushed is in the synced log
+                _log.warning("payload store not flushed: %s", exc)
 
 
 def _options() -> Any:

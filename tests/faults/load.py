@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -101,6 +102,46 @@ def rotation_load(home: Path, journal: Path, name: str, point: str, nth: int, th
         while True:
             store.rotate_key()
             facts.write(kind="rotated")
+
+
+def filling_load(home: Path, journal: Path, name: str, point: str, nth: int, threads: int) -> None:
+    """Capture large events until the disk is full, try on for a while, and end properly."""
+    facts = Journal(journal)
+    if nth:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (nth, nth))
+    with opened(home) as site:
+        failures = 0
+        store = site.store()
+        for count in range(2000):
+            event = harvest(f"{name}-{count}") | {"tm:note": os.urandom(20_000).hex()}
+            try:
+                outcome = site.capture([event])
+            except Exception as error:
+                facts.write(kind="failed", error=f"{type(error).__name__}: {error}")
+                failures += 1
+                if failures == 5:
+                    break
+                continue
+            facts.write(
+                kind="captured",
+                hashes=[event.hash for event in outcome.anchored],
+                tx_ids=[event.tx_id for event in outcome.anchored],
+            )
+        store.close()
+        facts.write(kind="closing")
+
+
+def opening(home: Path, journal: Path, name: str, point: str, nth: int, threads: int) -> None:
+    """Try to open the home, as user number `nth` where that is not 0, and say what happened."""
+    facts = Journal(journal)
+    if nth:
+        os.setgid(nth)
+        os.setuid(nth)
+    try:
+        with opened(home):
+            facts.write(kind="opened")
+    except Exception as error:
+        facts.write(kind="failed", error=f"{type(error).__name__}: {error}")
 
 
 # -- kill points -------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Kill the loaded network and open it again: nothing acknowledged is lost, nothing is half there.
 
-``TRACEMARK_FAULT_ROUNDS`` sets the number of random kills (default 12).
+``TRACEMARK_FAULT_ROUNDS`` sets the number of random kills (default 9).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.faults.load import (
 )
 from tests.faults.test_fsck import hash_check
 
-ROUNDS = int(os.environ.get("TRACEMARK_FAULT_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("TRACEMARK_FAULT_ROUNDS", "9"))
 ROTATION_POINTS = [name for name in POINTS if "key" in name and "shred" not in name]
 ROTATION_POINTS += ["between rewrapped batches"]
 CAPTURE_POINTS = [name for name in POINTS if name not in ROTATION_POINTS]
