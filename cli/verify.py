@@ -75,7 +75,7 @@ def print_verification(verification: Mapping[str, Any]) -> None:
     )
     for check in verification["checks"]:
         mark, style = MARKS.get(check["verdict"], (check["verdict"], "yellow"))
-        line(f"{check['number']} {check['name']:<11} {mark:<4} {clean(check['sentence'])}", style)
+        line(f"{check['number']} {mark:<4} {check['name']}: {clean(check['sentence'])}", style)
 
 
 def _as_of(as_of: Mapping[str, Any]) -> str:
