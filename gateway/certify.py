@@ -116,7 +116,7 @@ class Certifier:
             facts = ledger_facts(profile, subject, life, evidence, footprint)
             product = evidence.product_record(subject.gtin)
         # 3 declared
-        facts += declared_facts(profile, order, {fact.field for fact in facts})
+        facts += declared_facts(profile, order, {fact.field for fact in facts}, life)
         missing = tuple(
             (field.name, field.clause)
             for field in profile.fields
@@ -241,8 +241,12 @@ def ledger_facts(
     return facts
 
 
-def declared_facts(profile: Profile, order: Order, shown: set[str]) -> list[Fact]:
-    """The issuer's own claims; a field the ledger shows cannot be declared over it."""
+def declared_facts(profile: Profile, order: Order, shown: set[str], life: History) -> list[Fact]:
+    """The issuer's own claims; a field the ledger shows cannot be declared over it.
+
+    Where the named checker recorded an inspection of the product or its materials, the claim
+    points to it.
+    """
     facts = []
     for name, claim in order.claims.items():
         field = profile.field(name)
@@ -252,12 +256,15 @@ def declared_facts(profile: Profile, order: Order, shown: set[str]) -> list[Fact
             raise CredentialError(f"{name!r} is not a field with a value")
         if any(ord(c) < 32 or c in _DIRECTION_MARKS for c in claim.value + (claim.unit or "")):
             raise CredentialError(f"{name} holds control or direction characters")
+        seen = _inspection(claim.checked_by, life)
         facts.append(
             Fact(
                 field=name,
                 value=claim.value,
                 unit=claim.unit,
                 clause=field.clause if field else None,
+                reading=readings.INSPECTION if seen else None,
+                event=seen["hash"] if seen else None,
                 declared_by=order.issuer,
                 checked_by=claim.checked_by,
                 self_declared=True,
@@ -292,6 +299,13 @@ def certificate_id(text: str) -> str:
 
 
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _inspection(party: str | None, life: History) -> Record | None:
+    """The latest inspection that `party` recorded in a history."""
+    if party is None:
+        return None
+    return next((e for e in reversed(life.events) if readings.inspected_by(party, e)), None)
 
 
 def _plain(field: Field, value: str) -> Fact:

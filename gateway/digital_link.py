@@ -239,7 +239,7 @@ def _identifier(ai: str) -> GS1ApplicationIdentifier | None:
 
 
 def _yymmdd(text: str) -> date | None:
-    """A GS1 date (YYMMDD, GenSpecs §7.12: year within 49 back, 50 ahead; day 00 = last of month)."""
+    """A GS1 date YYMMDD (GenSpecs §7.12): 49 years back to 50 ahead; day 00 = last of month."""
     year, month, day = int(text[:2]), int(text[2:4]), int(text[4:6])
     this = date.today().year
     full = this - this % 100 + year

@@ -281,11 +281,13 @@ def _status(anchor: Anchor | None) -> Check:
         "suspended": "STATUS_SUSPENDED",
         "superseded": "STATUS_SUPERSEDED",
     }.get(anchor.status, "STATUS_UNPROVEN")
-    return _check(6, code, date=_date(anchor.changed_ms), reason=anchor.reason)
+    if SENTENCES[code].verdict != "fail":
+        return _check(6, code)
+    return _check(6, code, date=_date(anchor.changed_ms), reason=anchor.reason or "-")
 
 
 def _facts(found: Certificate, evidence: Evidence) -> Check:
-    sourced = [fact for fact in found.facts if not fact.self_declared]
+    sourced = [fact for fact in found.facts if not fact.self_declared or fact.event]
     if not sourced:
         return _check(7, "FACTS_NONE")
     changed = ""
@@ -320,8 +322,10 @@ def product_check(state: ProductState | None) -> Check:
     code = f"PRODUCT_{state.state.upper()}"
     if code not in SENTENCES:
         return _check(8, "PRODUCT_UNPROVEN")
-    since = state.expiry if state.state == "expired" and state.expiry else None
-    return _check(8, code, date=since or (_date(state.since_ms) if state.since_ms else "?"))
+    if SENTENCES[code].verdict != "fail":
+        return _check(8, code)
+    printed = state.expiry if state.state == "expired" else None
+    return _check(8, code, date=printed or (_date(state.since_ms) if state.since_ms else "-"))
 
 
 def _conclude(

@@ -153,6 +153,10 @@ class LedgerEvidence:
 
     def _event_fact(self, fact: Fact, subject: str) -> FactState:
         record = self.event(fact.event) if fact.event else None
+        if fact.reading == readings.INSPECTION:
+            if record is None or not readings.inspected_by(fact.checked_by or "", record):
+                return "differs"
+            return "withdrawn" if record.get("voided_by") else "same"
         read = None if record is None else readings.of_event(fact.reading or "", record, subject)
         if record is None or read is None:
             return "differs"

@@ -61,10 +61,12 @@ def secure(
     }
     try:
         if suite == JCS:
-            return _jcs.add_proof(credential, **options)
+            secured: dict[str, Any] = _jcs.add_proof(credential, **options)
+            return secured
         if suite == RDFC:
             bound_rdf_work(credential)
-            return _rdfc.add_proof(credential, extra_contexts=contexts.bundled(), **options)
+            secured = _rdfc.add_proof(credential, extra_contexts=contexts.bundled(), **options)
+            return secured
     except DocumentLoaderError as error:
         raise ContextUnknown(str(error)) from error
     except OpenvcError as error:

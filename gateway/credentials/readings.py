@@ -9,6 +9,7 @@ years later that the event still says so. Records are the JSON values on the cha
     of the first events of its materials   origin-country, origin-date, origin-party, origin-product
     of the event that made it              made-country, made-date, made-party, quantity, expiry
     of its carbon records                  footprint
+    of a check that a claim names          inspection
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from typing import Any
 from chaincode.identifiers import parse
 
 Record = Mapping[str, Any]
+
+INSPECTION = "inspection"
+"""Reading of a declared claim's evidence: the named checker recorded an inspection."""
+INSPECTING = frozenset({"inspecting", "sampling", "certifying"})
 
 ORIGIN = frozenset({"origin-country", "origin-date", "origin-party", "origin-product"})
 MADE = frozenset({"made-country", "made-date", "made-party", "quantity", "expiry"})
@@ -56,6 +61,11 @@ def made_by_event(projection: Record) -> list[str]:
     if projection["type"] == "ObjectEvent" and projection.get("action") == "ADD":
         return [*projection.get("epcs", ()), *_ids(projection, "quantities")]
     return []
+
+
+def inspected_by(party: str, event: Record) -> bool:
+    """Whether the event is an inspection recorded by `party`."""
+    return event["party"] == party and event["projection"].get("step") in INSPECTING
 
 
 def local_time(projection: Record) -> datetime:

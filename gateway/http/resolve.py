@@ -24,12 +24,13 @@ from gateway.credentials.service import CertificateService, service_of
 from gateway.digital_link import PRIMARY_KEYS, LinkError, parse
 from gateway.errors import PROBLEM_JSON, Problem
 from gateway.http.deps import get_container
-from gateway.web import negotiation, render, representations
+from gateway.web import labels, negotiation, render, representations
 from gateway.web.cache import LONGEST_MS, Entry, Headers, etag_of
 from gateway.web.catalogues import LANGUAGES, Speech, negotiate, speech
 from gateway.web.headlines import HEADLINES
-from gateway.web.scan import View, version
+from gateway.web.scan import version
 from gateway.web.site import site
+from gateway.web.view import View
 
 router = APIRouter()
 _MEDIA = {
@@ -208,7 +209,7 @@ def _entry(
 def _page(view: View, t: Speech, now_ms: int, explicit: bool) -> bytes:
     contact = site().report_contact
     if view.status == 404 and view.link is not None:
-        code = render.labels.element_string(view.link)
+        code = labels.element_string(view.link)
         return render.message_page(
             view.headline, t, code, contact, path=view.link.path, explicit=explicit
         )

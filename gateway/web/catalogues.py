@@ -66,7 +66,7 @@ class Speech:
 
     def country(self, code: str) -> str:
         """A country's name of its ISO 3166-1 alpha-2 code."""
-        return self.locale.territories.get(code, code)
+        return str(self.locale.territories.get(code, code))
 
     def number(self, value: float | str) -> str:
         """A number with this language's separators."""

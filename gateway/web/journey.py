@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from gateway.credentials.history import History, Record
-from gateway.credentials.readings import local_time, made_by_event
+from gateway.credentials.readings import INSPECTING, local_time, made_by_event
 from gateway.credentials.sentences import N_
 
 MOST_STEPS = 8
@@ -36,10 +36,10 @@ _KINDS: Mapping[str, tuple[int, str]] = {
 }
 """Step kind -> (how telling it is, its label)."""
 
+_MOVING = frozenset({"transported", "stored", "packed", "seen"})
+
 _STEPS: Mapping[str, str] = {
-    "inspecting": "checked",
-    "sampling": "checked",
-    "certifying": "checked",
+    **dict.fromkeys(INSPECTING, "checked"),
     "retail_selling": "sold",
     "selling": "sold",
     "dispensing": "dispensed",
@@ -68,16 +68,16 @@ _STATES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. countries: ISO codes in order of appearance. party: the id of who recorded it,
-    for a missing receipt, of who should have (None when nobody is known)."""
+    """One step. parties: ids of who recorded it (for a missing receipt, of who should have; empty
+    where nobody is known). countries: ISO codes in order of appearance."""
 
     kind: str
-    party: str | None
-    countries: tuple[str, ...]
-    first: date | None
-    last: date | None
-    events: int
-    findings: int
+    parties: tuple[str, ...]
+    countries: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    events: int = 0
+    findings: int = 0
 
     @property
     def label(self) -> str:
@@ -86,8 +86,9 @@ class Step:
 
     @property
     def weight(self) -> int:
-        """How telling the step is."""
-        return _KINDS[self.kind][0]
+        """How telling the step is; crossing a border is more so than moving about."""
+        base = _KINDS[self.kind][0]
+        return base + 45 if self.kind == "transported" and len(self.countries) > 1 else base
 
 
 def journey(life: History) -> list[Step]:
@@ -95,9 +96,12 @@ def journey(life: History) -> list[Step]:
     if not life.events:
         return []
     steps = _merge(_stays(life))
+    steps = _join_origins(steps, same_country=True)
+    if len(steps) > MOST_STEPS:
+        steps = _join_origins(steps, same_country=False)
     if not life.origins:
-        steps.insert(0, Step("gap", None, (), None, None, 0, 0))
-    return _with_missing_handovers(_shorten(steps), life)
+        steps.insert(0, Step("gap", ()))
+    return _with_missing_receipt(_shorten(steps), life)
 
 
 def kind_of(record: Record, life: History) -> str:
@@ -123,7 +127,7 @@ def _stays(life: History) -> Iterable[Step]:
         country = projection.get("country")
         yield Step(
             kind_of(record, life),
-            record["party"],
+            (record["party"],),
             (country,) if country else (),
             day,
             day,
@@ -136,7 +140,7 @@ def _merge(stays: Iterable[Step]) -> list[Step]:
     """One step per uninterrupted stay with a party."""
     steps: list[Step] = []
     for stay in stays:
-        if steps and steps[-1].party == stay.party and _alike(steps[-1], stay):
+        if steps and steps[-1].parties == stay.parties and _alike(steps[-1], stay):
             steps[-1] = _joined(steps[-1], stay)
         else:
             steps.append(stay)
@@ -150,15 +154,36 @@ def _alike(step: Step, stay: Step) -> bool:
 
 
 def _joined(step: Step, stay: Step) -> Step:
-    more = stay if stay.weight > step.weight else step
+    countries = tuple(dict.fromkeys(step.countries + stay.countries))
+    kind = stay.kind if stay.weight > step.weight else step.kind
+    if len(countries) > 1 and kind in _MOVING:
+        kind = "transported"
     return replace(
         step,
-        kind=more.kind,
-        countries=tuple(dict.fromkeys(step.countries + stay.countries)),
-        last=stay.last,
+        kind=kind,
+        parties=tuple(dict.fromkeys(step.parties + stay.parties)),
+        countries=countries,
+        first=min(filter(None, (step.first, stay.first)), default=None),
+        last=max(filter(None, (step.last, stay.last)), default=None),
         events=step.events + stay.events,
         findings=step.findings + stay.findings,
     )
+
+
+def _join_origins(steps: list[Step], *, same_country: bool) -> list[Step]:
+    """Neighbouring beginnings become one: several farms, one origin."""
+    joined: list[Step] = []
+    for step in steps:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.kind == step.kind == "origin"
+            and (not same_country or last.countries == step.countries)
+        ):
+            joined[-1] = _joined(last, step)
+        else:
+            joined.append(step)
+    return joined
 
 
 def _shorten(steps: list[Step]) -> list[Step]:
@@ -167,15 +192,14 @@ def _shorten(steps: list[Step]) -> list[Step]:
         weakest = min(range(1, len(steps)), key=lambda i: (steps[i].weight, -i))
         gone = steps.pop(weakest)
         for i in range(len(steps) - 1):
-            if steps[i].party == steps[i + 1].party == gone.party and _alike(
-                steps[i], steps[i + 1]
-            ):
+            same = steps[i].parties == steps[i + 1].parties == gone.parties
+            if same and _alike(steps[i], steps[i + 1]):
                 steps[i] = _joined(steps[i], steps.pop(i + 1))
                 break
     return steps
 
 
-def _with_missing_handovers(steps: list[Step], life: History) -> list[Step]:
+def _with_missing_receipt(steps: list[Step], life: History) -> list[Step]:
     """A gap where the last shipment named a receiver of whom nothing was heard since."""
     shipped: tuple[str, date] | None = None
     for record in life.events:
@@ -191,5 +215,5 @@ def _with_missing_handovers(steps: list[Step], life: History) -> list[Step]:
         elif shipped and record["party"] == shipped[0]:
             shipped = None
     if shipped and _KINDS[steps[-1].kind][0] < 90:
-        steps.append(Step("awaited", shipped[0], (), shipped[1], None, 0, 0))
+        steps.append(Step("awaited", (shipped[0],), (), shipped[1]))
     return steps

@@ -30,7 +30,7 @@ def messages() -> Catalog:
                 options = {"encoding": "utf-8"}
                 for _, message, _, _ in extract(method, file, _KEYWORDS, options=options):
                     if isinstance(message, str) and message:
-                        catalogue.add(message, locations=[(str(path.relative_to(root)), "")])
+                        catalogue.add(message, locations=[(str(path.relative_to(root)), 1)])
     return catalogue
 
 
@@ -57,7 +57,12 @@ def update(folder: Path) -> None:
         catalogue.update(template, no_fuzzy_matching=True)
         with path.open("wb") as file:
             write_po(
-                file, catalogue, omit_header=False, ignore_obsolete=True, sort_output=True, width=0,
+                file,
+                catalogue,
+                omit_header=False,
+                ignore_obsolete=True,
+                sort_output=True,
+                width=0,
                 no_location=True,
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.certify import uuid_of
+from gateway.credentials.document import Fact
 from gateway.credentials.sentences import N_, SENTENCES
 from gateway.digital_link import LinkError, from_uri
 from gateway.verify import Check, Verification
@@ -23,7 +24,7 @@ from gateway.web import labels
 from gateway.web.catalogues import LANGUAGES, Speech, speech
 from gateway.web.headlines import HEADLINES, Headline, headline
 from gateway.web.journey import Step
-from gateway.web.scan import View
+from gateway.web.view import View
 
 _WRITE_TO = N_("Tell us: %(contact)s")
 _ASK_ISSUER = N_("Tell the issuer, %(issuer)s, or the authority in charge of this kind of product.")
@@ -192,11 +193,20 @@ def _render(
         "explicit": explicit,
         "label": lambda field: labels.label(field, t),
         "value": lambda fact: labels.value(fact, t),
+        "grouped": _grouped,
         "tone_of": _tone,
         "params_of": _translated_params(t),
         **values,
     }
     return _environment().get_template(template).render(context).encode()
+
+
+def _grouped(facts: Iterable[Fact]) -> list[tuple[str, list[Fact]]]:
+    """Facts by field, in the order of first appearance."""
+    fields: dict[str, list[Fact]] = {}
+    for fact in facts:
+        fields.setdefault(fact.field, []).append(fact)
+    return list(fields.items())
 
 
 def _tone(check: Check) -> str:
@@ -234,7 +244,8 @@ def _detail(head: Headline, check: Check | None, t: Speech) -> str:
 
 def _countries(step: Step, t: Speech) -> str:
     arrow = " ← " if t.direction == "rtl" else " → "
-    return arrow.join(t.country(code) for code in step.countries)
+    between = arrow if step.kind == "transported" else ", "
+    return between.join(t.country(code) for code in step.countries)
 
 
 def _days(step: Step, t: Speech) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from gateway.certify import uuid_of
 from gateway.web.catalogues import LANGUAGES
-from gateway.web.scan import View
+from gateway.web.view import View
 
 VOCABULARY = "https://ref.gs1.org/voc/"
 _OLD_VOCABULARIES = ("https://gs1.org/voc/", "http://gs1.org/voc/", "https://www.gs1.org/voc/")
@@ -49,8 +49,9 @@ def as_json(view: View) -> bytes:
                     "kind": step.kind,
                     "label": step.label,
                     "gap": step.kind in ("gap", "awaited"),
-                    "party": step.party,
-                    "partyName": view.names.get(step.party or ""),
+                    "parties": [
+                        {"id": party, "name": view.names.get(party)} for party in step.parties
+                    ],
                     "countries": list(step.countries),
                     "first": step.first.isoformat() if step.first else None,
                     "last": step.last.isoformat() if step.last else None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,66 +21,12 @@ from gateway.credentials.store import CredentialStore
 from gateway.digital_link import DigitalLink
 from gateway.readmodel import tables
 from gateway.verify import Check, Verification, check_overall, product_check, verify
-from gateway.web.headlines import HEADLINES, Headline, headline
+from gateway.web.headlines import HEADLINES, headline
 from gateway.web.journey import Step, journey
+from gateway.web.view import View
 
 _COMPARE = ("serialNumber", "lot", "expiryDate", "brand", "material", "colour", "netQuantity")
 MAX_CERTIFICATES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Everything a page shows. `status` is the HTTP status; `expires_ms` the first instant at which
-    the passing of time alone could change the verdict."""
-
-    status: int
-    headline: Headline
-    link: DigitalLink | None
-    subject: str
-    kind: str
-    name: str
-    brand: str
-    lot: str | None
-    serial: str | None
-    gtin: str | None
-    expiry: str | None
-    compare: tuple[Fact, ...] = ()
-    steps: tuple[Step, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-    footprint: tuple[str, str] | None = None
-    footprint_verified: bool = False
-    verification: Verification | None = None
-    product: Check | None = None
-    certificates: tuple[Record, ...] = ()
-    contact: str = ""
-    height: int = 0
-    expires_ms: int | None = None
-    watch: tuple[str, ...] = ()
-    events: int = 0
-    cut: bool = False
-
-    @property
-    def ledger_facts(self) -> tuple[Fact, ...]:
-        """Facts read from the ledger, without those already shown for comparison."""
-        shown = {fact.field for fact in self.compare if not fact.event}
-        return tuple(
-            f for f in self._facts if not f.self_declared and (f.event or f.field not in shown)
-        )
-
-    @property
-    def checked_facts(self) -> tuple[Fact, ...]:
-        """Facts the issuer declared that somebody named checked."""
-        return tuple(f for f in self._facts if f.self_declared and f.checked_by)
-
-    @property
-    def declared_facts(self) -> tuple[Fact, ...]:
-        """Facts on the issuer's word alone."""
-        return tuple(f for f in self._facts if f.self_declared and not f.checked_by)
-
-    @property
-    def _facts(self) -> tuple[Fact, ...]:
-        found = self.verification.certificate if self.verification else None
-        return found.facts if found else ()
 
 
 class Scanner:
@@ -103,7 +49,7 @@ class Scanner:
         if lot and subject.gtin and subject.kind == "sgtin":
             subjects.append(parse(f"https://id.gs1.org/01/{subject.gtin}/10/{lot}").uri)
         records = _certificates(connection, subjects)
-        base = {
+        base: dict[str, Any] = {
             "link": link,
             "subject": subject.uri,
             "kind": subject.kind,
@@ -265,7 +211,7 @@ def _names(
     connection: Connection, steps: Sequence[Step], verification: Verification | None
 ) -> dict[str, str]:
     """Names of every party the page mentions, by id."""
-    wanted = {step.party for step in steps if step.party}
+    wanted = {party for step in steps for party in step.parties}
     if verification and verification.certificate:
         for fact in verification.certificate.facts:
             wanted |= {p for p in (fact.stated_by, fact.declared_by, fact.checked_by) if p}

@@ -14,7 +14,9 @@ class SiteSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRACEMARK_", frozen=True, extra="ignore")
 
     report_contact: str = Field(
-        "", max_length=200, description="Phone, mail or address for reports of bad products."
+        default="",
+        max_length=200,
+        description="Phone, mail or address for reports of bad products.",
     )
 
 
