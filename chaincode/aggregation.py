@@ -52,9 +52,10 @@ def associate(run: EventRun) -> None:
     action = p.get("action", "OBSERVE")
     parent = p.get("parent", "")
     op = Operation(HANDLE, "", "handle", False, p.get("step", ""))
-    for index, text in enumerate(p.get("children", ())):
-        where = f"/children/{index}"
-        child = run.identify(text, where)
+    for child, quantity, where in run.goods("children", "child_quantities"):
+        if quantity is not None:
+            lots.apply(run, op, child, quantity, where)
+            continue
         items.apply(run, op, child, where)
         if action not in ("ADD", "DELETE") or not parent:
             continue
@@ -68,9 +69,6 @@ def associate(run: EventRun) -> None:
             linked.append(parent)
         fresh["associated"] = linked
         run.records.put(name, fresh)
-    for index, quantity in enumerate(p.get("child_quantities", ())):
-        where = f"/child_quantities/{index}"
-        lots.apply(run, op, run.identify(quantity["id"], where + "/id"), quantity, where)
     if parent and parse_kind(parent) != "gln":
         items.apply(run, op, run.identify(parent, "/parent"), "/parent")
 
@@ -83,6 +81,13 @@ def parse_kind(text: str) -> str:
         return "other"
 
 
+def _lot(text: str) -> bool:
+    try:
+        return parse(text).is_class
+    except Refusal:
+        return False
+
+
 def _without_parent(run: EventRun, action: str, movement: Operation) -> None:
     if action != "OBSERVE":
         run.breach(
@@ -91,27 +96,26 @@ def _without_parent(run: EventRun, action: str, movement: Operation) -> None:
             f"The aggregation with action {action} has no parent; a parentID is accepted.",
             "/parent",
         )
-    for index, text in enumerate(run.p.get("children", ())):
-        items.apply(run, movement, run.identify(text, f"/children/{index}"), f"/children/{index}")
+    for child, quantity, where in run.goods("children", "child_quantities"):
+        if quantity is not None:
+            lots.apply(run, movement, child, quantity, where)
+        else:
+            items.apply(run, movement, child, where)
 
 
 def _pack(run: EventRun, parent: Identifier) -> None:
     container = _open_container(run, parent)
-    p = run.p
     if container.get("carbon") and (container.get("contents") or container.get("lots")):
         container = _settle(run, parent.uri, container)
     contents = dict(container.get("contents", {}))
     packed_lots = dict(container.get("lots", {}))
-    for index, text in enumerate(p.get("children", ())):
-        where = f"/children/{index}"
-        child = run.identify(text, where)
-        if _pack_item(run, parent, container, child, where):
-            record = run.records.get(item_key(child.uri)) or {}
+    for child, quantity, where in run.goods("children", "child_quantities"):
+        if quantity is None:
+            record = _pack_item(run, parent, container, child, where)
             contents[child.uri] = items.weight_of(run, child, record)
             _strict(run, container, child, record)
-    for index, quantity in enumerate(p.get("child_quantities", ())):
-        where = f"/child_quantities/{index}"
-        lot = Lot(run, run.identify(quantity["id"], where + "/id"), quantity, where)
+            continue
+        lot = Lot(run, child, quantity, where)
         _strict(run, container, lot.identifier, None)
         lots.know(run, lot)
         lots.check_usable(run, lot)
@@ -162,7 +166,7 @@ def _open_container(run: EventRun, parent: Identifier) -> Record:
 
 def _pack_item(
     run: EventRun, parent: Identifier, container: Record, child: Identifier, where: str
-) -> bool:
+) -> Record:
     name = item_key(child.uri)
     record = run.records.get(name)
     enforced = run.enforced(child, record)
@@ -175,7 +179,7 @@ def _pack_item(
     before = record.get("parent")
     if before == parent.uri:
         run.touch(name, record)
-        return True
+        return record
     if before is not None:
         run.breach(
             enforced,
@@ -193,7 +197,7 @@ def _pack_item(
         fresh["status"] = "active"
     fresh.pop("receiver", None)
     run.records.put(name, fresh)
-    return True
+    return fresh
 
 
 def _refuse_cycle(run: EventRun, parent: str, container: Record, child: str, where: str) -> None:
@@ -239,10 +243,10 @@ def _unpack(run: EventRun, parent: Identifier) -> None:
     p = run.p
     contents, packed = dict(found.get("contents", {})), dict(found.get("lots", {}))
     everything = "children" not in p and "child_quantities" not in p
-    leaving = list(contents) if everything else list(p.get("children", ()))
-    quantities = (
-        [{"id": uri} for uri in packed] if everything else list(p.get("child_quantities", ()))
-    )
+    leaving = sorted(contents) if everything else [t for t in p.get("children", ()) if not _lot(t)]
+    quantities = list(p.get("child_quantities", ()))
+    if everything:
+        quantities = [{"id": uri} for uri in sorted(packed)]
     container = items.moved(run, name, found, "/parent")
     shares = _shares_of_leaving(container, leaving, [q["id"] for q in quantities])
     for index, text in enumerate(leaving):

@@ -105,6 +105,13 @@ class Arguments:
             raise self._bad(name, f"an integer from {low} to {high}")
         return value
 
+    def decimal(self, name: str) -> str:
+        """A decimal as text, or a whole number as integer."""
+        value = self._fields.get(name)
+        if type(value) is int and 0 <= value < 10**15:
+            self._fields[name] = str(value)
+        return self.text(name, 24)
+
     def time(self, name: str) -> int:
         """Milliseconds UTC since 1970."""
         return self.integer(name, 0, MAX_TIME_MS)

@@ -7,7 +7,7 @@ identifiers and GTINs nobody defined are under `report`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from chaincode.errors import IdentifierError, Refusal, UnitError
@@ -108,6 +108,23 @@ class EventRun:
                 where,
             )
 
+    def require_maker(
+        self, enforced: bool, allowed: frozenset[str], identifier: Identifier, where: str
+    ) -> None:
+        """Breach ROLE_NOT_ALLOWED or NOT_MAKER unless the party may commission this product."""
+        self.require_roles(enforced, allowed, f"commissioning {identifier.uri}", where)
+        product = self.product(identifier)
+        if product is None or "makers" not in product:
+            return
+        if self.actor != product["owner"] and self.actor not in product["makers"]:
+            self.breach(
+                enforced,
+                "NOT_MAKER",
+                f"{identifier.uri} may be commissioned by its product's owner {product['owner']} "
+                f"and the makers it named; {self.actor} is not among them.",
+                where,
+            )
+
     # identifiers, quantities, products
 
     def identify(self, text: str, where: str) -> Identifier:
@@ -129,6 +146,22 @@ class EventRun:
                 "/projection" + where,
             )
         return found
+
+    def goods(
+        self, ids: str, quantities: str
+    ) -> Iterator[tuple[Identifier, dict[str, str] | None, str]]:
+        """The goods of an id list and its quantity list: identifier, quantity, pointer.
+
+        The quantity is None for one thing. A class in the id list counts as a quantity that is
+        not known.
+        """
+        for index, text in enumerate(self.p.get(ids, ())):
+            where = f"/{ids}/{index}"
+            identifier = self.identify(text, where)
+            yield identifier, {"id": text} if identifier.is_class else None, where
+        for index, quantity in enumerate(self.p.get(quantities, ())):
+            where = f"/{quantities}/{index}"
+            yield self.identify(quantity["id"], where + "/id"), quantity, where
 
     def product(self, identifier: Identifier) -> Record | None:
         """The product record that governs the identifier, or None."""

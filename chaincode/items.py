@@ -73,7 +73,7 @@ def commission(run: EventRun, identifier: Identifier, record: Record | None, whe
     name = item_key(uri)
     enforced = run.enforced(identifier, record)
     makers = MAKERS if identifier.gtin is not None else HANDLERS
-    run.require_roles(enforced, makers, f"commissioning {uri}", where)
+    run.require_maker(enforced, makers, identifier, where)
     fresh: Record = {"id": uri, "status": "active", "holder": run.actor}
     if record is not None:
         if not record.get("adopted"):

@@ -57,6 +57,14 @@ class Lot:
         self.enforced = run.enforced(identifier)
         self.record = None if identifier.kind == "gtin" else run.records.get(lot_key(self.uri))
         self.unit: str = quantity.get("unit", "EA")
+        if identifier.is_instance and identifier.kind != "other":
+            run.breach(
+                self.enforced,
+                "BAD_IDENTIFIER",
+                f"{self.uri} names one thing, not a quantity; it is accepted in the list of EPCs, "
+                "a lot or GTIN in the list of quantities.",
+                where + "/id",
+            )
         self.found = run.amount_of(quantity, self.enforced, where)
 
     def fit(self, run: EventRun, holder: str) -> int | None:
@@ -95,7 +103,6 @@ def apply(
     """Apply the operation to a quantity of a lot."""
     lot = Lot(run, identifier, quantity, where)
     if op.kind == COMMISSION:
-        run.require_roles(lot.enforced, MAKERS, f"commissioning {lot.uri}", where)
         produce(run, lot)
         return
     know(run, lot)
@@ -136,6 +143,7 @@ def know(run: EventRun, lot: Lot) -> None:
 
 def produce(run: EventRun, lot: Lot, transformation: str | None = None) -> None:
     """Create the lot (once, or again within one transformation) and add to the maker's balance."""
+    run.require_maker(lot.enforced, MAKERS, lot.identifier, lot.where)
     record = lot.record
     if lot.identifier.kind != "gtin":
         again = transformation is not None and record is not None

@@ -20,49 +20,41 @@ from chaincode.steps import HANDLE, OBSERVERS, REMOVE, SERVICE, Operation, opera
 
 _TRANSFER: Final = Operation("transfer", "", "transfer", False, "a change of owner")
 _NOTE: Final = Operation(HANDLE, "", "hold", False, "a business transaction")
-_NO_QUANTITY: Final[dict[str, str]] = {}
 
 
 def object_event(run: EventRun) -> None:
     """Apply an ObjectEvent."""
     p = run.p
     op = operation_of(p.get("action"), p.get("step"), run.disposition)
-    for index, text in enumerate(p.get("epcs", ())):
-        where = f"/epcs/{index}"
-        identifier = run.identify(text, where)
-        if identifier.is_class:
-            lots.apply(run, op, identifier, _NO_QUANTITY, where)
+    for identifier, quantity, where in run.goods("epcs", "quantities"):
+        if quantity is not None:
+            lots.apply(run, op, identifier, quantity, where)
         elif run.buyer is not None and _changes_owner(run, op, identifier):
             transfer(run, identifier, where)
         else:
             items.apply(run, op, identifier, where)
-    for index, quantity in enumerate(p.get("quantities", ())):
-        where = f"/quantities/{index}"
-        identifier = run.identify(quantity["id"], where + "/id")
-        lots.apply(run, op, identifier, quantity, where)
-    declare_losses(run, op)
+    if "losses" in p:
+        declare_losses(run, op)
 
 
 def transaction_event(run: EventRun) -> None:
     """Apply a TransactionEvent: a note on the goods, or a change of their owner."""
     p = run.p
-    names = list(enumerate(p.get("epcs", ())))
-    listed = [(text, f"/epcs/{index}") for index, text in names]
     if "parent" in p:
-        listed.append((p["parent"], "/parent"))
-    for text, where in listed:
-        identifier = run.identify(text, where)
-        if identifier.is_class:
-            lots.apply(run, _NOTE, identifier, _NO_QUANTITY, where)
-        elif run.buyer is not None and p.get("action") != "DELETE":
-            transfer(run, identifier, where)
+        _transact(run, run.identify(p["parent"], "/parent"), "/parent")
+    for identifier, quantity, where in run.goods("epcs", "quantities"):
+        if quantity is not None:
+            lots.apply(run, _NOTE, identifier, quantity, where)
         else:
-            _note(run, identifier, where)
-    for index, quantity in enumerate(p.get("quantities", ())):
-        where = f"/quantities/{index}"
-        identifier = run.identify(quantity["id"], where + "/id")
-        lots.apply(run, _NOTE, identifier, quantity, where)
+            _transact(run, identifier, where)
     declare_losses(run, _NOTE)
+
+
+def _transact(run: EventRun, identifier: Identifier, where: str) -> None:
+    if run.buyer is not None and run.p.get("action") != "DELETE":
+        transfer(run, identifier, where)
+    else:
+        _note(run, identifier, where)
 
 
 def declare_losses(run: EventRun, op: Operation) -> None:

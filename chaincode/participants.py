@@ -140,7 +140,7 @@ def revoke_licence(session: Session, args: Arguments) -> Record:
 
 def add_location(session: Session, args: Arguments) -> Record:
     """participant:addLocation: a GLN where the party receives goods."""
-    party, location = args.party("id"), args.identifier("location")
+    party, location = args.party("id"), args.text("location", 512)
     args.done()
     record = dict(require_party(session.records, party))
     if not _is_regulator(session) and session.party()["id"] != party:
@@ -267,7 +267,8 @@ def _require_self_service(roles: frozenset[str]) -> None:
 
 
 def _claim_location(session: Session, record: Record, text: str) -> None:
-    found = parse(text if not text.isdigit() else f"https://id.gs1.org/414/{text}")
+    bare = text.isascii() and text.isdigit()  # 13 digits are a GLN here
+    found = parse(f"https://id.gs1.org/414/{text}" if bare else text)
     if found.kind not in ("gln", "other"):
         raise Refusal(
             "BAD_IDENTIFIER", f"{text} is no location; a GLN (414) is accepted.", "/location"

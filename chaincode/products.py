@@ -3,7 +3,8 @@
 `mode` enforce refuses events that break a rule; report accepts them and records the finding.
 A GTIN nobody defined, and foreign identifiers, are under report: historic and foreign data must
 come in, and nobody vouches for it. `max_yield` is the most mass a transformation may put out per
-mass taken in ("1.00" where nothing is declared); `mass_g` weighs one `unit`.
+mass taken in ("1.00" where nothing is declared); `mass_g` weighs one `unit`; `makers`, where
+declared, are the parties that may commission the product besides its owner.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from chaincode import codec
 from chaincode.arguments import Arguments
 from chaincode.errors import Refusal, UnitError
-from chaincode.identifiers import gtin14, parse
+from chaincode.identifiers import as_party, gtin14, parse
 from chaincode.records import Record
 from chaincode.session import Session
 from chaincode.units import DEFAULT_UNIT, MASS, NANOGRAMS_PER_GRAM, fraction, unit_of
@@ -45,6 +46,8 @@ def define(session: Session, args: Arguments) -> Record:
         record["max_yield"] = _decimal(args, "max_yield")
     if args.has("mass_g"):
         record["mass_g"] = _decimal(args, "mass_g")
+    if args.has("makers"):
+        record["makers"] = sorted(as_party(item) for item in args.texts("makers", 500))
     actor = args.party("actor") if args.has("actor") else None
     args.done()
     unit_of(record["unit"])
@@ -133,7 +136,7 @@ def _gtin(args: Arguments) -> str:
 
 
 def _decimal(args: Arguments, name: str) -> str:
-    text = args.text(name, 24)
+    text = args.decimal(name)
     try:
         numerator, _ = fraction(text)
     except UnitError as error:

@@ -81,13 +81,12 @@ def transform(run: EventRun) -> None:
     losses = Side(stored.get("losses"))
     pool = carbon_pool.add(None, stored.get("carbon"))
     strict = stored.get("mode") == "enforce"
-    for index, text in enumerate(p.get("inputs", ())):
-        where = f"/inputs/{index}"
-        pool = carbon_pool.add(pool, _consume_item(run, run.identify(text, where), inputs, where))
-    for index, quantity in enumerate(p.get("input_quantities", ())):
-        where = f"/input_quantities/{index}"
-        lot = Lot(run, run.identify(quantity["id"], where + "/id"), quantity, where)
-        pool = carbon_pool.add(pool, _consume_lot(run, lot, inputs))
+    for identifier, quantity, where in run.goods("inputs", "input_quantities"):
+        if quantity is None:
+            share = _consume_item(run, identifier, inputs, where)
+        else:
+            share = _consume_lot(run, Lot(run, identifier, quantity, where), inputs)
+        pool = carbon_pool.add(pool, share)
     _count_losses(run, losses)
     made = _make(run, outputs)
     yields = _yields(run)
@@ -183,24 +182,20 @@ def _count_losses(run: EventRun, losses: Side) -> None:
 
 def _make(run: EventRun, outputs: Side) -> list[tuple[str, int]]:
     """Commission the outputs; returns each one's state key and weight in milligrams."""
-    p = run.p
     made = []
-    for index, text in enumerate(p.get("outputs", ())):
-        where = f"/outputs/{index}"
-        identifier = run.identify(text, where)
-        items.commission(run, identifier, run.records.get(item_key(identifier.uri)), where)
-        outputs.add(run, identifier, (COUNT, _ONE_PIECE))
-        weight = run.milligrams(identifier, (COUNT, _ONE_PIECE))
-        made.append((item_key(identifier.uri), weight))
-    for index, quantity in enumerate(p.get("output_quantities", ())):
-        where = f"/output_quantities/{index}"
-        lot = Lot(run, run.identify(quantity["id"], where + "/id"), quantity, where)
-        run.require_roles(lot.enforced, MAKERS, f"producing {lot.uri}", where)
-        lots.produce(run, lot, p.get("transformation_id"))
+    for identifier, quantity, where in run.goods("outputs", "output_quantities"):
+        if quantity is None:
+            name = item_key(identifier.uri)
+            items.commission(run, identifier, run.records.get(name), where)
+            outputs.add(run, identifier, (COUNT, _ONE_PIECE))
+            made.append((name, run.milligrams(identifier, (COUNT, _ONE_PIECE))))
+            continue
+        lot = Lot(run, identifier, quantity, where)
+        lots.produce(run, lot, run.p.get("transformation_id"))
         if lot.found is not None:
-            outputs.add(run, lot.identifier, lot.found)
+            outputs.add(run, identifier, lot.found)
             name = balance_key(lot.uri, run.actor)
-            made.append((name, run.milligrams(lot.identifier, lot.found)))
+            made.append((name, run.milligrams(identifier, lot.found)))
     return made
 
 

@@ -106,8 +106,9 @@ class World:
         msp, pem = self.users[user]
         self.count += 1
         self.now_ms += 1_000
-        stub = self.ledger.begin(hashlib.sha256(str(self.count).encode()).hexdigest(),
-                                 self.now_ms, msp, pem)
+        stub = self.ledger.begin(
+            hashlib.sha256(str(self.count).encode()).hexdigest(), self.now_ms, msp, pem
+        )
         args = [] if argument is None else [codec.dumps(argument).decode()]
         result = contract.invoke(stub, function, args)
         self.last_writes = stub.writes
