@@ -49,6 +49,15 @@ _PRIMARY: dict[str, tuple[re.Pattern[str], tuple[str, ...], tuple[tuple[str, ...
     "8017": (re.compile(r"\d{18}"), ("8019",), ()),
     "8018": (re.compile(r"\d{18}"), ("8019",), ()),
 }
+_PLAIN = r"[A-Za-z0-9._\-]"
+_ALREADY = re.compile(
+    rf"https://id\.gs1\.org/(?:01/\d{{14}}(?:/(?:10|21|235)/{_PLAIN}{{1,28}})?|00/\d{{18}}"
+    rf"|414/\d{{13}}(?:/254/{_PLAIN}{{1,20}})?|417/\d{{13}}|8003/\d{{14}}{_PLAIN}{{0,16}}"
+    rf"|8004/{_PLAIN}{{1,30}})",
+    re.ASCII,
+)
+"""The common canonical forms: nothing to do for them."""
+
 _QUALIFIER = re.compile(r"[!-?A-Z_a-z]{1,28}")
 
 
@@ -58,6 +67,8 @@ def canonical_uri(text: str) -> str:
     if text.startswith("urn:epc:"):
         return _from_urn(text) or text
     if text.startswith(("https://", "http://")):
+        if _ALREADY.fullmatch(text):
+            return text
         return _from_digital_link(text) or text
     return text
 
