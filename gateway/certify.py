@@ -25,14 +25,15 @@ import orjson
 from sqlalchemy import Engine
 
 from chaincode.identifiers import Identifier, parse
-from gateway.credentials import did, document, profiles, proof, readings
+from gateway.credentials import did, document, profiles, proof
 from gateway.credentials.contexts import CERTIFICATE_V1, VC_V2
 from gateway.credentials.document import Fact
 from gateway.credentials.errors import CredentialError, FactsMissing, MalformedCredential
-from gateway.credentials.evidence import Footprint, LedgerEvidence, footprint_value
-from gateway.credentials.history import History, Record, history
+from gateway.credentials.evidence import Footprint, LedgerEvidence
+from gateway.credentials.facts import Claim, declared_facts, ledger_facts
+from gateway.credentials.history import Record, history
 from gateway.credentials.keys import IssuerKeys
-from gateway.credentials.profiles import Field, Profile
+from gateway.credentials.profiles import Profile
 from gateway.credentials.store import CredentialStore
 from gateway.ledger.client import Committed, LedgerClient
 from gateway.ledger.errors import EndorseError
@@ -41,15 +42,6 @@ from gateway.readmodel.store import ReadModel
 
 DAY_MS = 86_400_000
 OWN_GOODS = "product-passport"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A fact the issuer adds on its own word; `checked_by` names who checked it, if anyone."""
-
-    value: str
-    unit: str | None = None
-    checked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,9 @@ class Certifier:
             facts = ledger_facts(profile, subject, life, evidence, footprint)
             product = evidence.product_record(subject.gtin)
         # 3 declared
-        facts += declared_facts(profile, order, {fact.field for fact in facts}, life)
+        facts += declared_facts(
+            profile, order.issuer, order.claims, {fact.field for fact in facts}, life
+        )
         missing = tuple(
             (field.name, field.clause)
             for field in profile.fields
@@ -213,66 +207,6 @@ class Certifier:
         }
 
 
-def ledger_facts(
-    profile: Profile,
-    subject: Identifier,
-    life: History,
-    evidence: LedgerEvidence,
-    footprint: Footprint | None,
-) -> list[Fact]:
-    """Every field of the profile that the ledger shows; one field may have several facts."""
-    facts: list[Fact] = []
-    for field in profile.fields:
-        reading = field.reading
-        if reading in readings.IDENTIFIER:
-            value = readings.of_identifier(reading, subject.uri)
-            found = [_plain(field, value)] if value else []
-        elif reading in readings.PRODUCT:
-            found = _product_facts(field, subject, evidence)
-        elif reading == readings.FOOTPRINT:
-            found = _footprint_facts(field, subject, footprint)
-        elif reading in readings.ORIGIN:
-            found = [f for e in life.origins for f in _event_facts(field, e, subject, evidence)]
-        elif reading in readings.MADE and life.made is not None:
-            found = _event_facts(field, life.made, subject, evidence)
-        else:
-            found = []
-        facts += {(fact.field, fact.value, fact.unit): fact for fact in reversed(found)}.values()
-    return facts
-
-
-def declared_facts(profile: Profile, order: Order, shown: set[str], life: History) -> list[Fact]:
-    """The issuer's own claims; a field the ledger shows cannot be declared over it.
-
-    Where the named checker recorded an inspection of the product or its materials, the claim
-    points to it.
-    """
-    facts = []
-    for name, claim in order.claims.items():
-        field = profile.field(name)
-        if name in shown:
-            raise CredentialError(f"the ledger already shows {name}; it cannot be declared")
-        if not name.isidentifier() or len(name) > 60 or not claim.value.strip():
-            raise CredentialError(f"{name!r} is not a field with a value")
-        if any(ord(c) < 32 or c in _DIRECTION_MARKS for c in claim.value + (claim.unit or "")):
-            raise CredentialError(f"{name} holds control or direction characters")
-        seen = _inspection(claim.checked_by, life)
-        facts.append(
-            Fact(
-                field=name,
-                value=claim.value,
-                unit=claim.unit,
-                clause=field.clause if field else None,
-                reading=readings.INSPECTION if seen else None,
-                event=seen["hash"] if seen else None,
-                declared_by=order.issuer,
-                checked_by=claim.checked_by,
-                self_declared=True,
-            )
-        )
-    return facts
-
-
 def ledger_type(profile: Profile, party: Record, now_ms: int) -> str:
     """The type to anchor under: the profile's where a licence or an authority's role covers it,
     else the passport that every maker may issue for goods of its own (the contract decides)."""
@@ -296,90 +230,6 @@ def certificate_id(text: str) -> str:
         return uuid.UUID(text.removeprefix("urn:uuid:")).urn
     except ValueError as error:
         raise MalformedCredential(f"{text!r} is not a certificate number") from error
-
-
-_DIRECTION_MARKS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def _inspection(party: str | None, life: History) -> Record | None:
-    """The latest inspection that `party` recorded in a history."""
-    if party is None:
-        return None
-    return next((e for e in reversed(life.events) if readings.inspected_by(party, e)), None)
-
-
-def _plain(field: Field, value: str) -> Fact:
-    return Fact(field.name, value, clause=field.clause, reading=field.reading)
-
-
-def _product_facts(field: Field, subject: Identifier, evidence: LedgerEvidence) -> list[Fact]:
-    record = evidence.product_record(subject.gtin)
-    value = readings.of_product(field.reading, record) if record else None
-    if record is None or not value:
-        return []
-    return [
-        Fact(
-            field.name,
-            value,
-            clause=field.clause,
-            reading=field.reading,
-            record=_product_uri(record["gtin"]),
-            stated_by=record["owner"],
-        )
-    ]
-
-
-def _footprint_facts(field: Field, subject: Identifier, footprint: Footprint | None) -> list[Fact]:
-    record = footprint(subject.uri) if footprint else None
-    found = footprint_value(record) if record else None
-    if found is None:
-        return []
-    return [
-        Fact(
-            field.name,
-            found[0],
-            unit=found[1],
-            clause=field.clause,
-            reading=field.reading,
-            record=subject.uri,
-        )
-    ]
-
-
-def _event_facts(
-    field: Field, event: Record, subject: Identifier, evidence: LedgerEvidence
-) -> list[Fact]:
-    read = readings.of_event(field.reading, event, subject.uri)
-    if read is None:
-        return []
-    value, unit = read
-    party = record = None
-    if field.reading.endswith("-party"):
-        participant = evidence.participant(value)
-        party, value = value, str(participant["name"]) if participant else value
-    elif field.reading == "origin-product":
-        gtin = parse(value).gtin
-        product = evidence.product_record(gtin)
-        if gtin is None or product is None:
-            return []
-        record, value = _product_uri(gtin), product["name"]
-    return [
-        Fact(
-            field.name,
-            value,
-            unit=unit,
-            clause=field.clause,
-            reading=field.reading,
-            event=event["hash"],
-            record=record,
-            party=party,
-            stated_by=event["party"],
-        )
-    ]
-
-
-def _product_uri(gtin: str) -> str:
-    return f"https://id.gs1.org/01/{gtin}"
 
 
 def _seconds(ms: int) -> int:

@@ -13,8 +13,8 @@ from chaincode.identifiers import parse
 from gateway.credentials import readings
 from gateway.credentials.document import Fact
 from gateway.credentials.history import Record, history
+from gateway.credentials.port import Anchor, EvidenceUnavailable, FactState, Issuer, ProductState
 from gateway.readmodel import tables
-from gateway.verify import Anchor, EvidenceUnavailable, FactState, Issuer, ProductState
 
 Footprint = Callable[[str], Record | None]
 """Identifier -> the contract's ``carbon:footprint`` answer, or None where it has none."""

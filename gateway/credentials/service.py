@@ -15,8 +15,9 @@ from gateway.container import Container
 from gateway.credentials import document
 from gateway.credentials.evidence import LedgerEvidence
 from gateway.credentials.history import Record
+from gateway.credentials.port import EvidenceUnavailable
 from gateway.ledger.errors import EvaluateError, LedgerError
-from gateway.verify import EvidenceUnavailable, Verification, verify
+from gateway.verify import Verification, verify
 from gateway.web import render
 from gateway.web.cache import PageCache
 from gateway.web.scan import Scanner

@@ -18,10 +18,11 @@ from starlette.responses import RedirectResponse
 from chaincode.errors import IdentifierError
 from chaincode.identifiers import canonical
 from gateway.auth import Caller
-from gateway.certify import Claim, Order, certificate_id, uuid_of
+from gateway.certify import Order, certificate_id, uuid_of
 from gateway.credentials import contexts, did, document, profiles, proof
 from gateway.credentials.errors import CredentialError, FactsMissing, MalformedCredential
 from gateway.credentials.evidence import LedgerEvidence, anchor_of
+from gateway.credentials.facts import Claim
 from gateway.credentials.service import CertificateService, clock_ms, service_of
 from gateway.errors import Problem, add_problem_types, translates
 from gateway.http.deps import get_container, require_caller

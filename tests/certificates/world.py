@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.stories import Participant, Story, default_folder, load_network_parties, load_stories
-from gateway.certify import Claim, Issued, Order
+from gateway.certify import Issued, Order
 from gateway.container import Container, open_container
+from gateway.credentials.facts import Claim
 from gateway.credentials.service import CertificateService, clock_ms, service_of
 from gateway.epcis.capture import Capturer
 from gateway.epcis.document import read_document
