@@ -32,9 +32,13 @@ class Commits:
     def future(self, tx_id: str) -> Future[Response]:
         """A future of its own for each call; resolved at once when the ledger has it."""
         future: Future[Response] = Future()
-        with self._lock:
-            if self._failure:
+        if self._failure:
+            known = self._committed(tx_id)
+            if known is None:
                 raise GatewayError(grpc.StatusCode.UNAVAILABLE, self._failure)
+            future.set_result(known)
+            return future
+        with self._lock:
             if len(self._waiting) >= MAX_WAITING:
                 self._forget_cancelled()
             self._waiting.setdefault(tx_id, []).append(future)

@@ -97,8 +97,8 @@ def parse_config(channel: str, config: configtx_pb2.Config) -> ChannelConfig:
         channel=channel,
         config=config,
         msps=MspSet(msps),
-        application_msps=tuple(_msp_config(member).name for member in application.values()),
-        orderer_msps=tuple(_msp_config(member).name for member in orderers.values()),
+        application_msps=tuple(sorted(_msp_config(member).name for member in application.values())),
+        orderer_msps=tuple(sorted(_msp_config(member).name for member in orderers.values())),
         batch=batch,
         digest=sha256(config.SerializeToString(deterministic=True)).digest(),
     )

@@ -11,12 +11,14 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 
 import grpc
+from fabric_protos.common import common_pb2
 
 from nodes import reconcile
 from nodes.blocks import split_block
@@ -180,13 +182,14 @@ class EmbeddedNetwork:
 
     def update_config(self, update: ParsedTransaction) -> None:
         """Order a CONFIG_UPDATE envelope and wait until it is in force; raises NodeError."""
-        self._on_worker(lambda: self._order_config(update))
+        self.on_worker(lambda: self._order_config(update))
 
     def attach(self, organisation: Organisation) -> None:
         """Start an organisation's node, let it catch up from block 0, and let it serve."""
-        self._on_worker(lambda: self._attach(organisation))
+        self.on_worker(lambda: self._attach(organisation))
 
-    def _on_worker(self, task: Callable[[], None]) -> None:
+    def on_worker(self, task: Callable[[], None]) -> None:
+        """Run `task` between two blocks on the ordering thread; raises what it raises."""
         done = Event()
         failures: list[BaseException] = []
 
@@ -206,13 +209,11 @@ class EmbeddedNetwork:
             raise failures[0]
 
     def _order_config(self, update: ParsedTransaction) -> None:
-        from fabric_protos.common import common_pb2
-
         envelope = common_pb2.Envelope.FromString(update.data)
         data = config_envelope(
             self.sequencer.signer, self.config, envelope, self.verifier, now_ms()
         )
-        self._process([parse_transaction(data)])
+        self.process([parse_transaction(data)])
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -287,7 +288,7 @@ class EmbeddedNetwork:
                 item()
                 continue
             try:
-                self._process(item)
+                self.process(item)
             except LedgerError as error:
                 log.error("ordering stopped: %s", error)
                 self.sequencer.stop(error)
@@ -297,7 +298,8 @@ class EmbeddedNetwork:
                 self.sequencer.stop(LedgerError(f"internal error: {error}"))
                 self.commits.fail_all(f"internal error: {error}")
 
-    def _process(self, batch: list[ParsedTransaction]) -> None:
+    def process(self, batch: list[ParsedTransaction]) -> None:
+        """Order one block and commit it on every node; on the ordering thread only."""
         tip = self.running_nodes()[0].ledger.tip
         body, slots = self.sequencer.order(
             [transaction.data for transaction in batch], tip.header_hash, tip.config_block
@@ -312,8 +314,7 @@ class EmbeddedNetwork:
                 log.error("node %s stopped: %s", node.msp_id, error)
         if not committed:
             raise LedgerError("no node could commit the last block")
-        first = next(iter(committed.values()))
-        self._stop_dissenters(committed, first)
+        first = self._agreed(committed)
         if first.checked.new_config is not None:
             self.sequencer.use(first.checked.new_config.batch)
         self._publish(first)
@@ -324,14 +325,18 @@ class EmbeddedNetwork:
             except Exception:
                 log.exception("a block subscriber failed")
 
-    def _stop_dissenters(self, committed: dict[str, CommittedBlock], first: CommittedBlock) -> None:
+    def _agreed(self, committed: dict[str, CommittedBlock]) -> CommittedBlock:
+        """What most nodes came to; a node that came to something else stops."""
+        results = Counter(block.slots for block in committed.values())
+        agreed, _ = results.most_common(1)[0]
         for msp_id, block in committed.items():
-            if block.slots != first.slots:
+            if block.slots != agreed:
                 error = LedgerCorrupt(
                     f"at block {block.number} the node of {msp_id} came to another result"
                 )
                 self.nodes[msp_id].failure = error
                 log.critical("%s", error)
+        return next(block for block in committed.values() if block.slots == agreed)
 
     def _publish(self, block: CommittedBlock | None) -> None:
         running = self.running_nodes()

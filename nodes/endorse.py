@@ -162,8 +162,10 @@ class Endorser:
             result = self._run(simulation, parsed)
         except LedgerError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return _error(_reason(error))
+        if not isinstance(result, bytes):
+            return _error(f"the contract returned {type(result).__name__}, not bytes")
         response = proposal_response_pb2.Response(status=OK, payload=result)
         if not sign:
             return proposal_response_pb2.ProposalResponse(version=1, response=response)
@@ -213,11 +215,7 @@ def _payload(
 ) -> bytes:
     if proposal.outcome is not None:
         other, other_result, other_version, payload = proposal.outcome
-        if (
-            result == other_result
-            and version == other_version
-            and simulation.same_outcome(other)
-        ):
+        if result == other_result and version == other_version and simulation.same_outcome(other):
             return payload
     payload = response_payload(
         proposal.parsed.proposal_hash,
@@ -246,7 +244,7 @@ def _error(message: str) -> proposal_response_pb2.ProposalResponse:
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """A refusal's JSON, a ValueError's sentence, or the kind of an unexpected fault."""
     to_json = getattr(error, "to_json", None)
     if callable(to_json):

@@ -24,7 +24,7 @@ from nodes.transaction import VALID, ParsedTransaction, parse_transaction
 
 T = TypeVar("T")
 _WITHOUT_DATA: Final = ab_pb2.SeekInfo.SeekContentType.HEADER_WITH_SIG
-_RECENT: Final = 64
+_RECENT_BYTES: Final = 32 * 1024 * 1024
 
 
 class Progress:
@@ -35,6 +35,7 @@ class Progress:
         self._height = 0
         self._closed = False
         self._recent: dict[int, list[ParsedTransaction]] = {}
+        self._recent_bytes = 0
 
     @property
     def height(self) -> int:
@@ -47,7 +48,9 @@ class Progress:
             self._height = height
             if transactions is not None:
                 self._recent[height - 1] = transactions
-                self._recent.pop(height - 1 - _RECENT, None)
+                self._recent_bytes += _size(transactions)
+                while len(self._recent) > 1 and self._recent_bytes > _RECENT_BYTES:
+                    self._recent_bytes -= _size(self._recent.pop(next(iter(self._recent))))
             self._changed.notify_all()
 
     def transactions(self, node: Node, number: int) -> list[ParsedTransaction]:
@@ -175,6 +178,10 @@ def chaincode_events(
                 found.append(chaincode_event_pb2.ChaincodeEvent.FromString(transaction.event))
         if found:
             yield gateway_pb2.ChaincodeEventsResponse(events=found, block_number=number)
+
+
+def _size(transactions: list[ParsedTransaction]) -> int:
+    return sum(len(transaction.data) for transaction in transactions)
 
 
 def _position(position: ab_pb2.SeekPosition, height: int) -> int | None:

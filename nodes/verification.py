@@ -19,7 +19,7 @@ from nodes.identity.signature import verify_digest
 Claim = tuple[Identity, bytes, bytes]
 """Who is said to have signed, the 32-byte digest, the signature."""
 
-_GENERATION: Final = 50_000
+_GENERATION: Final = 20_000
 _CHUNK: Final = 16
 
 
