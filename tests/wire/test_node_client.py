@@ -31,6 +31,7 @@ from tests.wire.conftest import CHAINCODE, CHANNEL, MSP_IDS, ServerProcess, tls_
 PACKAGE = Path(__file__).parent / "node-client"
 SCRIPT = PACKAGE / "conformance.mjs"
 ALONE = {"revoked"}
+OLDEST_NODE = (20, 19)  # the client's elliptic curves are an ES module that it requires
 SCENARIOS = [
     name
     for name in re.findall(
@@ -52,11 +53,18 @@ def node_client() -> Path:
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed: the official Gateway client was NOT tested")
+    if node_version() < OLDEST_NODE:
+        pytest.skip("Node.js is older than 20.19: the official Gateway client was NOT tested")
     folder = cache_folder()
     if not (folder / "node_modules").is_dir():
         install(folder)
     shutil.copy(SCRIPT, folder)
     return folder
+
+
+def node_version() -> tuple[int, ...]:
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    return tuple(int(part) for part in told.stdout.strip().lstrip("v").split("-")[0].split("."))
 
 
 def install(folder: Path) -> None:
