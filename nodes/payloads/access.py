@@ -74,12 +74,12 @@ RULES: dict[str, str] = {
     "OPEN": "the payload is open to every active participant",
     "PARTNER": "the reader's party holds, held, or is upstream or downstream of the product",
     "GRANT": "the owner's grant on the chain covers the event and has not expired",
-    "AUTHORITY": "a regulator or customs authority reads what partners read",
-    "LEGAL_BASIS": "a regulator recorded its legal basis for this event on the chain",
+    "AUTHORITY": "a regulator or customs office reads what partners read",
+    "LEGAL_BASIS": "an authority recorded its legal basis for this event on the chain",
     "NO_PARTY": "the reader is not a registered party of this network",
     "SUSPENDED": "the reader's party is suspended",
     "OTHER_COUNTRY": "the payload stays in its country and the reader's party is in another",
-    "NEEDS_LEGAL_BASIS": "confidential data: a regulator must first record its legal basis",
+    "NEEDS_LEGAL_BASIS": "confidential data: an authority must first record its legal basis",
     "CONFIDENTIAL": "confidential: only the parties of the event and those it was granted to",
     "NO_RELATION": "only partners of the product read it, and no relation or grant was found",
 }
@@ -133,7 +133,7 @@ def decide(
 def _confidential(
     reader: Reader, party: str, bases: Collection[RecordedBasis], now_ms: int
 ) -> Decision:
-    if "regulator" not in reader.roles:
+    if not reader.roles & AUTHORITIES:
         return _no("CONFIDENTIAL")
     if reader.legal_basis:
         for basis in bases:

@@ -52,8 +52,8 @@ class LedgerHistory:
             return False
         found = versions(self._state, "item", item)
         ends = [time_ms for time_ms, _ in found[1:]] + [_FOR_EVER]
-        for (from_ms, version), until_ms in zip(found, ends, strict=True):
-            if until_ms < start_ms or from_ms > end_ms:
+        for (from_ms, version), until_ms in zip(found, ends, strict=False):
+            if until_ms <= start_ms or from_ms >= end_ms:
                 continue
             if party in (version.get("holder"), version.get("owner"), version.get("receiver")):
                 return True
