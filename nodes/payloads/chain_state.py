@@ -41,6 +41,7 @@ class ViewReader:
     """A :class:`StateReader` over a view of a node's ledger."""
 
     def __init__(self, view: View, namespace: str) -> None:
+        self.snapshot = view
         self._view = view
         self._namespace = namespace
         self._prefix = state_prefix(namespace)

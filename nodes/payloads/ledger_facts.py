@@ -26,12 +26,21 @@ class StateFacts:
 
     def __init__(self, source: StateSource) -> None:
         self._source = source
+        self._last: tuple[object, LedgerHistory] | None = None
 
     def relations(self, party: str, meta: PayloadMeta) -> Collection[Relation]:
         """Relations of `party` to the event; the goods' history only where a rule asks for it."""
         state = self._source()
         events = _events(state, meta.event_hash, meta.commitment)
-        return relations(party, events, LedgerHistory(state), deep=meta.residency in _WALKED)
+        return relations(party, events, self._history(state), deep=meta.residency in _WALKED)
+
+    def _history(self, state: StateReader) -> LedgerHistory:
+        """The history of the state's snapshot: kept while no block comes, for its memory."""
+        snapshot = getattr(state, "snapshot", state)
+        last = self._last
+        if last is None or last[0] is not snapshot:
+            last = self._last = (snapshot, LedgerHistory(state))
+        return last[1]
 
     def grants(self, party: str, meta: PayloadMeta) -> Collection[Grant]:
         """The owner's grants to `party` for the event, its identifiers or their classes."""

@@ -9,13 +9,15 @@ holder; a balance may be held by a container.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from nodes.payloads.chain_state import Record, StateReader, below, record, versions
 from nodes.payloads.relations import Direction, Step
 
 MAX_NESTING: Final = 6
+REMEMBERED: Final = 4096
 _FOR_EVER: Final = 1 << 62
 _PARTY_STEMS: Final = ("https://id.gs1.org/417/", "urn:tracemark:party:")
 
@@ -24,7 +26,11 @@ class LedgerHistory:
     """The history of products in one snapshot of a node's state."""
 
     def __init__(self, state: StateReader) -> None:
+        """`state`: one snapshot; answers are remembered, for the next event of the same goods."""
         self._state = state
+        self._known_steps: Callable[[str, Direction], tuple[Step, ...]]
+        self._known_steps = lru_cache(REMEMBERED)(self._steps)
+        self._known_holding = lru_cache(REMEMBERED)(self._holds_or_held)
 
     def party_of_location(self, location: str) -> str | None:
         """The party a location is registered to."""
@@ -33,6 +39,13 @@ class LedgerHistory:
 
     def holds_or_held(self, identifier: str, party: str) -> bool:
         """Whether `party` holds, owns or is sent `identifier`, or ever did."""
+        return self._known_holding(identifier, party)
+
+    def steps(self, identifier: str, direction: Direction) -> Iterable[Step]:
+        """Events that made `identifier` (up) or used it up (down), with their other side."""
+        return self._known_steps(identifier, direction)
+
+    def _holds_or_held(self, identifier: str, party: str) -> bool:
         if record(self._state, "balance", identifier, party) is not None:
             return True
         if self._held(identifier, party, 0, _FOR_EVER, 0):
@@ -43,9 +56,8 @@ class LedgerHistory:
             if not balance["holder"].startswith(_PARTY_STEMS)
         )
 
-    def steps(self, identifier: str, direction: Direction) -> Iterable[Step]:
-        """Events that made `identifier` (up) or used it up (down), with their other side."""
-        return self._up(identifier) if direction == "up" else self._down(identifier)
+    def _steps(self, identifier: str, direction: Direction) -> tuple[Step, ...]:
+        return tuple(self._up(identifier) if direction == "up" else self._down(identifier))
 
     def _held(self, item: str, party: str, start_ms: int, end_ms: int, depth: int) -> bool:
         if depth > MAX_NESTING:
