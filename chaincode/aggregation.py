@@ -69,21 +69,20 @@ def associate(run: EventRun) -> None:
             linked.append(parent)
         fresh["associated"] = linked
         run.records.put(name, fresh)
-    if parent and parse_kind(parent) != "gln":
+    if parent and not _is_place(parent):
         items.apply(run, op, run.identify(parent, "/parent"), "/parent")
 
 
-def parse_kind(text: str) -> str:
-    """The identifier's kind; "other" where it cannot be read."""
-    try:
-        return parse(text).kind
-    except Refusal:
-        return "other"
-
-
-def _lot(text: str) -> bool:
+def _is_class(text: str) -> bool:
     try:
         return parse(text).is_class
+    except Refusal:
+        return False
+
+
+def _is_place(text: str) -> bool:
+    try:
+        return parse(text).kind in ("gln", "pgln")
     except Refusal:
         return False
 
@@ -243,7 +242,9 @@ def _unpack(run: EventRun, parent: Identifier) -> None:
     p = run.p
     contents, packed = dict(found.get("contents", {})), dict(found.get("lots", {}))
     everything = "children" not in p and "child_quantities" not in p
-    leaving = sorted(contents) if everything else [t for t in p.get("children", ()) if not _lot(t)]
+    leaving = (
+        sorted(contents) if everything else [t for t in p.get("children", ()) if not _is_class(t)]
+    )
     quantities = list(p.get("child_quantities", ()))
     if everything:
         quantities = [{"id": uri} for uri in sorted(packed)]

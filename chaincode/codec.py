@@ -71,13 +71,15 @@ def decode(raw: bytes) -> Any:
 
 def _loads_strictly(data: bytes) -> Any:
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_no_duplicates,
             parse_float=_no_float,
             parse_constant=_no_float,
             parse_int=_small_int,
         )
+        encode(value)  # refuses lone surrogates and integers beyond 53 bits
+        return value
     except RecursionError:
         raise CodecError("BAD_JSON", f"The JSON is nested deeper than {MAX_DEPTH}.") from None
     except UnicodeDecodeError:

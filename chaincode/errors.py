@@ -25,7 +25,6 @@ CODES: Final[dict[str, str]] = {
     "BAD_JSON": "The argument is not the JSON the contract accepts.",
     "TOO_LARGE": "The argument is larger than the contract accepts.",
     "NOT_FOUND": "No such record is on the ledger.",
-    "QUERY_ONLY": "Only a query may ask this.",
     # who is calling
     "BAD_CERTIFICATE": "The caller's certificate cannot be read.",
     "CALLER_UNKNOWN": "The caller acts for no registered party.",

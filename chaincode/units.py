@@ -122,11 +122,12 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     "MIL": (COUNT, 1_000 * _MILLION),
 }
 
-# UN/CEFACT Recommendation 21 packaging and the Recommendation 20 codes used like them
+# UN/CEFACT Recommendation 21 packaging and the Recommendation 20 codes used like them; KG (keg)
+# is left out: whoever writes it means kilograms, which are KGM
 PACKAGING: Final = frozenset(
     """
     AE AM AT BA BC BE BG BJ BK BL BN BO BQ BR BS BU BV BX CA CG CH CJ CK CL CN CR CS CT CU CX CY
-    DJ DR EC EN FB FD FI FR GB HG HR IN JC JG JR JT JY KG KI KT LF LG LT LV LZ MB MC2 MT MX NE NT
+    DJ DR EC EN FB FD FI FR GB HG HR IN JC JG JR JT JY KI KT LF LG LT LV LZ MB MC2 MT MX NE NT
     OT PA PC PE PF PG PH PK PL PO PP PT PU PX RG RL RO RT RZ SA SC SE SET SH SK SM SO ST SU SW SX
     TB TC TD TI TK TN TO TR TS TU TV TY TZ VA VI VO VR WB WR XAE XBA XBG XBX XCR XCS XCT XDR XPA
     XPK XPX XRO XSA U2 5L D64 AV KIT LO RM SYR TMS UN VP
