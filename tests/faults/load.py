@@ -113,7 +113,7 @@ def filling_load(home: Path, journal: Path, name: str, point: str, nth: int, thr
         failures = 0
         store = site.store()
         for count in range(2000):
-            event = harvest(f"{name}-{count}") | {"tm:note": os.urandom(20_000).hex()}
+            event = harvest(f"{name}-{count}") | {"tm:note": os.urandom(60_000).hex()}
             try:
                 outcome = site.capture([event])
             except Exception as error:

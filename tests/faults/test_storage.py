@@ -7,26 +7,31 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nodes.embedded import EmbeddedNetwork
 from nodes.errors import AlreadyOpen, DescriptionError
+from nodes.identity import load_signer
+from nodes.payloads import PayloadStore, StoreUnavailable, commitment_of
 from tests.faults.home import established, harvest, opened
 from tests.faults.load import capture_load, filling_load, opening, read_journal
 from tests.faults.test_kill import start, verify_promises, wait_for
+from tests.payloads.conftest import new_payload
 
 NOBODY = 65534
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MiB of its own; skips where this user may not mount one."""
+    """A file system of 12 MiB of its own; skips where this user may not mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("this user may not mount a file system")
@@ -54,6 +59,24 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     with opened(home) as site:
         site.capture([harvest("AFTER")])
     verify_promises(home, facts)
+
+
+def test_a_full_disk_under_the_payloads(small_disk: Path, home: Path) -> None:
+    """A batch that does not fit is not there in part, and the store goes on once there is room."""
+    signer = load_signer(home, "farm", "clerk")
+    kept, last = list[str](), list[str]()
+    with PayloadStore(small_disk / "store", signer) as store, suppress(StoreUnavailable):
+        for _ in range(200):
+            batch = [replace(new_payload(), payload=os.urandom(20_000)) for _ in range(10)]
+            last = [commitment_of(new.payload, new.salt) for new in batch]
+            kept += store.put_many(batch)
+    assert last[0] not in kept, "the disk never filled up"
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    with PayloadStore(small_disk / "store", signer) as store:
+        assert len(kept) > 50
+        assert all(store.verify(commitment).commitment == commitment for commitment in kept)
+        assert not set(last) & set(store.commitments())
+        store.put(new_payload())
 
 
 @pytest.mark.parametrize("limit", [60_000, 400_000])
