@@ -34,6 +34,7 @@ from gateway.ledger.transaction import Transaction
 CONFLICT_ATTEMPTS = 5
 COMMIT_TIMEOUT_S = 60.0
 FIRST_PAUSE_S = 0.02
+LONGEST_PAUSE_S = 0.5
 AWAY_PAUSE_S = 0.2
 NODES_DISAGREE = "ProposalResponsePayloads do not match"
 
@@ -144,7 +145,7 @@ class LedgerClient:
             except (CommitError, EndorseError) as error:
                 if attempt == attempts or not _is_conflict(error):
                     raise
-            pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1)
+            pause_s = min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S)
             time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - spreads load, no secret
         raise LedgerError("attempts must be at least 1")
 
