@@ -91,6 +91,7 @@ def run(
     from cli.loading import Keys
     from cli.running import running_gateway
     from cli.stories import default_folder, load_network_parties, load_stories
+    from gateway.logging_setup import configure
     from gateway.settings import Settings
 
     signal.signal(signal.SIGTERM, _as_interrupt)
@@ -107,7 +108,9 @@ def run(
         "log_level": "warning",
         "log_format": "text",
     }
-    with running_gateway(Settings(**options)) as gateway:
+    settings = Settings(**options)
+    configure(settings)
+    with running_gateway(settings) as gateway:
         msp_ids = {o.name: o.msp_id for o in description.organisations}
         keys = Keys(home / "gateway" / "demo-keys.json", gateway.container, msp_ids)
         loader = _loader(gateway, keys, msp_ids)

@@ -35,10 +35,8 @@ def running_gateway(settings: Settings) -> Iterator[Running]:
     Raises nodes.errors.NodeError (no network, or open elsewhere) and UsageFault (port taken).
     """
     from gateway.container import open_container
-    from gateway.logging_setup import configure
     from gateway.serve import server_of
 
-    configure(settings)
     listening = _bind(settings.host, settings.port)
     with listening, open_container(settings) as container:
         server = server_of(settings, container)

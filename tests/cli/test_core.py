@@ -73,7 +73,8 @@ def test_top_help_imports_no_command() -> None:
     code = (
         "import sys\nfrom cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'httpx', 'rich', 'fastapi', 'pydantic', 'sqlalchemy', 'grpc'} & set(sys.modules)\n"
+        "heavy = {'httpx', 'rich', 'fastapi', 'pydantic', 'sqlalchemy', 'grpc'}\n"
+        "heavy &= set(sys.modules)\n"
         "print('HEAVY', sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
