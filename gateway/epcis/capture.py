@@ -94,11 +94,11 @@ class Capturer:
         outcome = Outcome()
         limit = ROLLBACK_EVENTS if behaviour == ROLLBACK else BATCH_EVENTS
         for batch in batches(events, limit):
-            if not self._batch(batch, behaviour, outcome):
-                self._stopped(events, batch, behaviour, outcome)
-                break
-            if progress is not None:
+            if progress is not None and outcome.anchored:
                 progress(len(outcome.anchored))
+            if not self._batch(batch, behaviour, outcome):
+                self._stopped(batch, behaviour, outcome)
+                break
         return outcome
 
     def _batch(self, batch: Sequence[PreparedEvent], behaviour: str, outcome: Outcome) -> bool:
@@ -175,13 +175,7 @@ class Capturer:
         )
         return False
 
-    def _stopped(
-        self,
-        events: Sequence[PreparedEvent],
-        batch: Sequence[PreparedEvent],
-        behaviour: str,
-        outcome: Outcome,
-    ) -> None:
+    def _stopped(self, batch: Sequence[PreparedEvent], behaviour: str, outcome: Outcome) -> None:
         if behaviour == ROLLBACK and outcome.anchored:
             message = (
                 f"{len(outcome.anchored)} events before {batch[0].pointer} are on the chain and "

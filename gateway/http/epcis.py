@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
 from sqlalchemy import ColumnElement, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
@@ -32,17 +33,25 @@ from gateway.epcis.access import payload_of, payloads_for
 from gateway.epcis.answers import capture_job, collection, query_document, with_digital_links
 from gateway.epcis.capture import PROCEED, Capturer, require_party
 from gateway.epcis.document import Document, read_document, read_json
-from gateway.epcis.errors import EXCEPTION, DocumentError, QueryError, ValidationFailed
+from gateway.epcis.errors import (
+    EXCEPTION,
+    DocumentError,
+    EpcisError,
+    QueryError,
+    ValidationFailed,
+)
 from gateway.epcis.jobs import CaptureJobs, Sender
 from gateway.epcis.parameters import read_query
 from gateway.epcis.prepare import payload_parts, prepare
 from gateway.epcis.query import Page, find_event, identifier_form, run_query
 from gateway.epcis.validate import validate_header
 from gateway.epcis.vocabulary import EVENT_TYPES
-from gateway.errors import Problem
+from gateway.errors import GatewayFault, Problem, to_problem
 from gateway.http.deps import CallerDep, ContainerDep
+from gateway.ledger.errors import LedgerError
 from gateway.readmodel.tables import event_ids, events, vocabulary
 from gateway.state_tables import named_queries
+from nodes.payloads import PayloadError
 
 PREFIX = "/epcis/v2"
 MAX_QUEUED = 256
@@ -63,7 +72,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-router = APIRouter(prefix=PREFIX, tags=["EPCIS 2.0"], lifespan=_lifespan)
+class _Route(APIRoute):
+    """Answers this part's errors as problems, whatever layer they come from."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (EpcisError, PayloadError, LedgerError, GatewayFault) as error:
+                raise to_problem(error) from error
+
+        return answer
+
+
+router = APIRouter(prefix=PREFIX, tags=["EPCIS 2.0"], lifespan=_lifespan, route_class=_Route)
 
 
 def jobs_of(container: Container) -> CaptureJobs:
