@@ -1,10 +1,11 @@
 """Backup and restore of a whole network home, as one tar file.
 
 A backup is taken while the home's lock is held, so no ledger, log or payload store changes under
-it. Every file goes in with its mode and SHA-256; the list of them is the last member, so a
-backup cut short has none and is refused. Restoring writes into a folder beside the new home,
-compares every file with the list, and only then gives the folder its name: a restore that
-fails or is killed leaves no home at all rather than half of one.
+it; or, from a running network, of a copy made by :mod:`nodes.live_copy`. Every file goes in with
+its mode and SHA-256; the list of them is the last member, so a backup cut short has none and is
+refused. Restoring writes into a folder beside the new home, compares every file with the list,
+and only then gives the folder its name: a restore that fails or is killed leaves no home at all
+rather than half of one.
 
 The archive holds private keys and the keys of the payloads: it is written with mode 0600 and
 must be kept like them. A payload erased after the backup is still in it (see
@@ -19,16 +20,21 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 
 from nodes.checks.lock import home_lock
-from nodes.errors import NodeError
+from nodes.errors import LedgerError, NodeError
+from nodes.live_copy import copy_home
 from nodes.network import load_network
+from nodes.payloads import StoreUnavailable
 
 LIST: Final = "tracemark-backup.json"
 FORMAT: Final = "tracemark/backup/v1"
@@ -53,10 +59,14 @@ class Summary:
     created_ms: int
 
 
-def backup(home: Path, archive: Path, progress: Progress | None = None) -> Summary:
+def backup(
+    home: Path, archive: Path, progress: Progress | None = None, *, live: bool = False
+) -> Summary:
     """Write the home to `archive` (a tar file that must not exist yet).
 
-    Raises AlreadyOpen while another process uses the home, BackupError when it cannot be written.
+    With `live` the network may be running; the archive's folder then needs room for two copies.
+    Raises AlreadyOpen while another process uses the home and `live` is not asked for,
+    BackupError when the archive cannot be written.
     """
     told = progress or (lambda path, done, total: None)
     desc = load_network(home)
@@ -64,16 +74,23 @@ def backup(home: Path, archive: Path, progress: Progress | None = None) -> Summa
         raise BackupError(f"{archive} exists; a backup never overwrites another")
     draft = archive.with_name(archive.name + ".part")
     try:
-        with home_lock(home):
-            files = list(_files(home, draft, archive))
+        with ExitStack() as stack:
+            if live:
+                copy = stack.enter_context(TemporaryDirectory(dir=archive.parent, prefix="backup-"))
+                copy_home(home, Path(copy), told)
+                source = Path(copy)
+            else:
+                stack.enter_context(home_lock(home))
+                source = home
+            files = list(_files(source, draft, archive))
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as file:
-                summary = _write(home, desc.name, files, file, told)
+                summary = _write(source, desc.name, files, file, told)
                 file.flush()
                 os.fsync(file.fileno())
         draft.rename(archive)
         _sync_folder(archive.parent)
-    except OSError as error:
+    except (OSError, LedgerError, StoreUnavailable, sqlite3.Error) as error:
         raise BackupError(f"the backup {archive} cannot be written: {error}") from error
     finally:
         draft.unlink(missing_ok=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import stat
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from nodes.backup import LIST, BackupError, backup, restore
 from nodes.errors import AlreadyOpen
 from nodes.fsck import check
 from tests.faults.home import harvest, opened
+from tests.faults.load import capture_load, read_journal
 from tests.faults.test_fsck import hash_check
+from tests.faults.test_kill import start, verify_promises, wait_for
 
 
 @pytest.fixture
@@ -64,6 +68,40 @@ def test_a_running_network_is_refused(home: Path, tmp_path: Path) -> None:
     backup(home, home / "inside.tar")
     restore(home / "inside.tar", tmp_path / "new")
     assert not (tmp_path / "new" / "inside.tar").exists()
+
+
+def test_a_running_network_is_copied_live(home: Path, tmp_path: Path) -> None:
+    """Taken under load from outside, a backup opens with all that was acknowledged before it."""
+    (home / "gateway").mkdir()
+    database = sqlite3.connect(home / "gateway" / "state.sqlite")
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE kept (n INTEGER)")
+    database.execute("INSERT INTO kept VALUES (7)")
+    database.commit()
+    child = start(capture_load, home, tmp_path / "journal", "B")
+    wait_for(tmp_path / "journal", "captured", child, at_least=5)
+    for number in range(3):
+        before = read_journal(tmp_path / "journal")
+        backup(home, tmp_path / f"{number}.tar", live=True)
+        assert child.exitcode is None
+        restore(tmp_path / f"{number}.tar", tmp_path / f"new{number}")
+        # Erasures and reads after the copy are not in it; what was captured before is.
+        captured = [fact for fact in before if fact["kind"] == "captured"]
+        with opened(tmp_path / f"new{number}") as site:
+            for fact in captured:
+                for tx_id in fact["tx_ids"]:
+                    assert site.network.node("FarmMSP").ledger.position(tx_id) is not None
+        report = check(tmp_path / f"new{number}", event_check=hash_check)
+        assert report.findings == []
+        with closing(
+            sqlite3.connect(tmp_path / f"new{number}" / "gateway" / "state.sqlite")
+        ) as copy:
+            assert copy.execute("SELECT n FROM kept").fetchall() == [(7,)]
+    database.close()
+    child.kill()
+    child.join()
+    assert list(tmp_path.glob("backup-*")) == []
+    verify_promises(home, read_journal(tmp_path / "journal"))
 
 
 def test_nothing_is_overwritten(home: Path, archive: Path) -> None:
