@@ -117,15 +117,13 @@ def _invalid(error: ValidationFailed) -> Problem:
     )
 
 
+def _query(error: QueryError) -> Problem:
+    too_large = error.code == "QUERY_TOO_LARGE"
+    name = "QueryTooLargeException" if too_large else "QueryParameterException"
+    return Problem(error.code, error.message, where=error.where, type_uri=EXCEPTION + name)
+
+
 translates(DocumentError, _document)
 translates(ValidationFailed, _invalid)
 translates(CaptureRefused, lambda e: Problem(e.code, e.message, where=e.where))
-translates(
-    QueryError,
-    lambda e: Problem(
-        "QUERY_PARAMETER",
-        e.message,
-        where=e.where,
-        type_uri=EXCEPTION + "QueryParameterException",
-    ),
-)
+translates(QueryError, _query)

@@ -79,7 +79,7 @@ def check_versions(request: Request) -> None:
             raise _version_refused(name, said)
         least = request.headers.get(f"gs1-{name.lower()}-min")
         most = request.headers.get(f"gs1-{name.lower()}-max")
-        if least is not None and _number(least) > (2, 99):
+        if least is not None and _number(least) > (2, 0):
             raise _version_refused(name, least)
         if most is not None and _number(most) < (2, 0):
             raise _version_refused(name, most)
