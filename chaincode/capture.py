@@ -121,9 +121,17 @@ class _Batch:
     def _anchor(self, index: int, hex_: str, event: Record) -> None:
         records, p = self.records, event["projection"]
         declaration = "error" in p
-        name = error_key(hex_) if declaration else event_key(hex_)
+        name = error_key(hex_, self.party["id"]) if declaration else event_key(hex_)
         before = records.get(name)
         if before is not None:
+            if not _same_event(before["projection"], p):
+                raise Refusal(
+                    "HASH_CONFLICT",
+                    f"The hash {event['hash']} is anchored by {before['party']} with another "
+                    "projection; the hash and the projection of one and the same event are "
+                    "accepted.",
+                    "/hash",
+                )
             self.anchored.append(
                 {
                     "index": index,
@@ -157,9 +165,9 @@ class _Batch:
     def _apply(self, run: EventRun, record: Record) -> None:
         """Apply the rules of a regular event and fill in its record."""
         records, p = self.records, run.p
-        declared = records.get(error_key(run.hex))
+        declared = records.get(error_key(run.hex, run.actor))
         if declared is not None:
-            record["voided_by"] = run.hex
+            record["voided_by"], record["voided_party"] = run.hex, run.actor
             run.note(
                 Refusal(
                     "EVENT_VOIDED",
@@ -213,7 +221,7 @@ class _Batch:
         for _, hex_, event in checked:
             p = event["projection"]
             wanted.append(event_key(hex_))
-            wanted.append(error_key(hex_))
+            wanted.append(error_key(hex_, actor))
             event_id = p.get("event_id")
             if event_id is not None and not event_id.startswith("ni:///sha-256;"):
                 wanted.append(event_id_key(event_id))
@@ -244,6 +252,14 @@ class _Batch:
                         wanted.append(product_key(identifier.gtin))
                     wanted.extend([balance_key(text, holder) for holder in holders])
         self.records.prefetch(wanted)
+
+
+def _same_event(one: Record, other: Record) -> bool:
+    """Whether two projections are of one event: CBV leaves event id and declaration unhashed."""
+    if one == other:
+        return True
+    names = (one.keys() | other.keys()) - {"event_id", "error"}
+    return all(one.get(name) == other.get(name) for name in names)
 
 
 def _read(text: str) -> Identifier | None:

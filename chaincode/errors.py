@@ -56,6 +56,7 @@ CODES: Final[dict[str, str]] = {
     # events
     "BAD_PROJECTION": "The event's projection is not of the documented shape.",
     "BAD_HASH": "The event hash or commitment is malformed.",
+    "HASH_CONFLICT": "The event hash is anchored with another projection.",
     "EVENT_ID_REUSED": "The event id already names another event.",
     "EVENT_IN_FUTURE": "The event time lies after the transaction time.",
     "OUT_OF_ORDER": "The event is older than the identifier's last movement.",

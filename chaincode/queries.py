@@ -49,9 +49,10 @@ def get_event(session: Session, args: Arguments) -> Record:
         index = records.get(event_id_key(text))
         hex_ = index["hash"] if index is not None else ""
     found = records.get(event_key(hex_)) if hex_ else None
-    declaration = records.get(error_key(hex_)) if hex_ else None
     if found is None:
-        if declaration is not None:
+        rows = session.stub.get_state_by_partial_composite_key("error", [hex_]) if hex_ else ()
+        for row in rows:
+            declaration: Record = codec.decode(row.value)
             return declaration
         raise Refusal(
             "NOT_FOUND",
@@ -61,7 +62,7 @@ def get_event(session: Session, args: Arguments) -> Record:
     shown = {name: value for name, value in found.items() if name != "undo"}
     voided_by = found.get("voided_by")
     if voided_by is not None:
-        shown["declaration"] = records.get(error_key(voided_by))
+        shown["declaration"] = records.get(error_key(voided_by, found["voided_party"]))
     return shown
 
 

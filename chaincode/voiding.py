@@ -27,9 +27,9 @@ def event_key(hex_: str) -> str:
     return f"\x00event\x00{hex_}\x00"
 
 
-def error_key(hex_: str) -> str:
-    """State key of an error declaration's record."""
-    return f"\x00error\x00{hex_}\x00"
+def error_key(hex_: str, party: str) -> str:
+    """State key of a party's error declaration: nobody can take the place of another's."""
+    return f"\x00error\x00{hex_}\x00{party}\x00"
 
 
 def event_id_key(event_id: str) -> str:
@@ -103,7 +103,7 @@ def declare(run: EventRun) -> str | None:
             )
         )
     fresh = dict(event)
-    fresh["voided_by"] = run.hex
+    fresh["voided_by"], fresh["voided_party"] = run.hex, run.actor
     fresh.pop("undo", None)
     run.records.put(event_key(hex_), fresh)
     return hex_
