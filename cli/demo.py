@@ -311,7 +311,7 @@ def _print(result: dict[str, Any], codes: bool) -> None:
     line("API keys of this demonstration, one for each role", "bold")
     table(("role", "party", "key"), ((k["role"], k["party"], k["key"]) for k in result["keys"]))
     line()
-    line(f"Gateway {result['url']}    interface description {result['url']}/docs")
+    line(f"Gateway {result['url']}    interface description {result['url']}/openapi.json")
     auditor = next((k["key"] for k in result["keys"] if k["role"] == "auditor"), "tmk_...")
     line(f"  export TRACEMARK_URL={result['url']} TRACEMARK_API_KEY={auditor}")
     line(f"  .venv/bin/tracemark trace {result['stories'][0]['scan']}")

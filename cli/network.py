@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -98,12 +99,15 @@ def up(home: Path, host: str | None, port: int | None, grpc: str | None, as_json
 
     given = {"home": home, "host": host, "port": port, "grpc_listen": grpc}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    settings = Settings(**options)
-    if as_json:
-        print_json({"url": settings.base_url, "home": str(home)})
-    else:
-        note(f"gateway of {home} at {settings.base_url} (Ctrl-C stops it)")
-    serve(settings)
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "home": str(home)})
+            sys.stdout.flush()
+        else:
+            note(f"the gateway of {home} serves {url} (Ctrl-C stops it)")
+
+    serve(Settings(**options), on_ready=ready)
 
 
 @command(network, "status")

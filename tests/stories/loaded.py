@@ -75,7 +75,12 @@ def loaded(config: pytest.Config, folder: Path) -> Loaded:
         return config.stash[_STASH]
     home = folder / "home"
     init_network(read_description(NETWORK), home)
-    options: dict[str, Any] = {"home": home, "port": 0, "organisation": "authority"}
+    options: dict[str, Any] = {
+        "home": home,
+        "port": 0,
+        "organisation": "authority",
+        "log_level": "warning",
+    }
     with contextlib.ExitStack() as opening:
         gateway = opening.enter_context(running_gateway(Settings(**options)))
         msp_ids = {o.name: o.msp_id for o in load_network(home).organisations}
