@@ -31,7 +31,10 @@ async def container_dependency(request: Request) -> Container:
 
 async def optional_caller(request: Request) -> Caller | None:
     """Who calls, or None without credentials; wrong credentials are refused, never ignored."""
-    return await get_container(request).authenticator.identify(request.scope)
+    caller = await get_container(request).authenticator.identify(request.scope)
+    if caller is not None:
+        request.scope["tracemark.key_id"] = caller.key_id  # for the access line
+    return caller
 
 
 async def require_caller(request: Request) -> Caller:

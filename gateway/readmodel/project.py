@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from fabric_protos.common import common_pb2
 from sqlalchemy import Connection, select, update
-from sqlalchemy.exc import DataError, StatementError
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from gateway.database import writing
 from gateway.readmodel import bulk, tables
@@ -51,13 +51,14 @@ class Projector:
         decoded = [decode_block(block, self._namespace) for block in blocks]  # 1
         rows = rows_of(decoded)
         try:
-            return self._write(decoded, rows, clean=False)
-        except (DataError, StatementError, UnicodeError, OverflowError, ValueError) as error:
+            return self._write(decoded, rows, careful=False)
+        except (StatementError, UnicodeError, OverflowError, ValueError) as error:
             if isinstance(error, StatementError) and not _is_about_values(error):
                 raise
-            return self._write(decoded, rows, clean=True)
+            return self._write(decoded, rows_of(decoded), careful=True)
 
-    def _write(self, decoded: list[DecodedBlock], rows: Rows, *, clean: bool) -> int:
+    def _write(self, decoded: list[DecodedBlock], rows: Rows, *, careful: bool) -> int:
+        """`careful`: look up every hash and make every value storable, whatever it costs."""
         with writing(self._readmodel.engine) as connection:
             state = connection.execute(select(tables.projection).with_for_update()).one()  # 2
             height = int(state.height)
@@ -68,7 +69,7 @@ class Projector:
                 rows = rows_of(decoded)
             self._check_follows(decoded[0], height, str(state.last_hash))  # 3
             words = rows.words - self._words
-            next_seq = self._insert(connection, rows, int(state.next_seq), words, clean)  # 4
+            next_seq = self._insert(connection, rows, int(state.next_seq), words, careful)  # 4
             connection.execute(  # 5
                 update(tables.projection).values(
                     height=decoded[-1].number + 1, last_hash=decoded[-1].hash, next_seq=next_seq
@@ -89,36 +90,44 @@ class Projector:
 
     @staticmethod
     def _insert(
-        connection: Connection, rows: Rows, next_seq: int, words: set[tuple[str, str]], clean: bool
+        connection: Connection,
+        rows: Rows,
+        next_seq: int,
+        words: set[tuple[str, str]],
+        careful: bool,
     ) -> int:
         for table, deleted in rows.deletes():
-            bulk.delete(connection, table, bulk.storable(deleted) if clean else deleted)
-        known = _seqs(connection, rows.rewritten_hashes)
+            bulk.delete(connection, table, bulk.storable(deleted) if careful else deleted)
+        hashes = [key[0] for key in rows.events] if careful else []
+        known = _known(connection, hashes + rows.uncertain_hashes())
         following, changes = rows.with_numbers(next_seq, known)
         for table, replaced in changes.cleared:
             bulk.delete_where(connection, table, "event_seq", replaced)
         for table, new in changes.tables:
-            bulk.upsert(connection, table, bulk.storable(new) if clean else new)
+            bulk.upsert(connection, table, bulk.storable(new) if careful else new)
         vocabulary = sorted(words)
         bulk.insert_new(
-            connection, tables.vocabulary, bulk.storable(vocabulary) if clean else vocabulary
+            connection, tables.vocabulary, bulk.storable(vocabulary) if careful else vocabulary
         )
         return following
 
 
-def _seqs(connection: Connection, hashes: Sequence[str]) -> dict[tuple[str, int], int]:
+def _known(connection: Connection, hashes: Sequence[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Number and block of the events among `hashes` that are in the tables."""
     events = tables.events
-    out: dict[tuple[str, int], int] = {}
+    out: dict[tuple[str, int], tuple[int, int]] = {}
     for start in range(0, len(hashes), 500):
         part = hashes[start : start + 500]
         for row in connection.execute(
-            select(events.c.hash, events.c.declaration, events.c.seq).where(events.c.hash.in_(part))
+            select(events.c.hash, events.c.declaration, events.c.seq, events.c.block).where(
+                events.c.hash.in_(part)
+            )
         ):
-            out[(row.hash, row.declaration)] = row.seq
+            out[(row.hash, row.declaration)] = (row.seq, row.block)
     return out
 
 
 def _is_about_values(error: StatementError) -> bool:
-    return isinstance(error, DataError) or isinstance(
+    return isinstance(error, DataError | IntegrityError) or isinstance(
         error.orig, UnicodeError | OverflowError | ValueError
     )

@@ -59,10 +59,11 @@ class Rows:
     records: dict[str, dict[tuple[str, ...], Row | None]] = field(default_factory=dict)
     words: set[tuple[str, str]] = field(default_factory=set)
 
-    @property
-    def rewritten_hashes(self) -> list[str]:
-        """Hashes of events of earlier batches that got a new version here."""
-        return [key[0] for key in self.rewritten]
+    def uncertain_hashes(self) -> list[str]:
+        """Hashes of events that earlier batches may hold: rewritten ones and declarations."""
+        return [
+            key[0] for key in (*self.rewritten, *self.events) if key in self.rewritten or key[1]
+        ]
 
     def put(self, table: Table, key: tuple[str, ...], row: Row | None) -> None:
         """Note the last version of a record (None: deleted)."""
@@ -75,16 +76,24 @@ class Rows:
             if gone:
                 yield tables.metadata.tables[name], gone
 
-    def with_numbers(self, next_seq: int, known: Mapping[EventKey, int]) -> tuple[int, Changes]:
-        """Number the new events from `next_seq`; `known` numbers the rewritten ones."""
+    def with_numbers(
+        self, next_seq: int, known: Mapping[EventKey, tuple[int, int]]
+    ) -> tuple[int, Changes]:
+        """Number the new events from `next_seq`.
+
+        known: number and block of events that earlier batches hold; they keep both.
+        """
         detail = _Detail()
         unread: dict[tuple[str, ...], Row | None] = {}
         redone: list[int] = []
-        for key, (record, value, block) in self.rewritten.items():
+        for key, (record, value, block) in (*self.rewritten.items(), *self.events.items()):
             if key in known:
-                redone.append(known[key])
-                detail.try_add(known[key], key, record, value, block, unread)
-        for seq, (key, (record, value, block)) in enumerate(self.events.items(), next_seq):
+                seq, block = known[key]
+                redone.append(seq)
+            elif key in self.events:
+                seq, next_seq = next_seq, next_seq + 1
+            else:
+                continue  # a new version of an event that could not be read
             detail.try_add(seq, key, record, value, block, unread)
         if unread:
             self.records.setdefault(tables.other_records.name, {}).update(unread)
@@ -98,7 +107,7 @@ class Rows:
             ),
         ]
         cleared = [(table, redone) for table in (tables.findings, tables.carbon)] if redone else []
-        return next_seq + len(self.events), Changes(upserts, cleared)
+        return next_seq, Changes(upserts, cleared)
 
 
 def rows_of(blocks: Iterable[DecodedBlock]) -> Rows:
@@ -134,6 +143,8 @@ def _transaction(rows: Rows, block: DecodedBlock, transaction: DecodedTransactio
                 _delete(rows, write)
             elif kind in _STATES:
                 table = _STATES[kind]
+                if len(write.parts) != len(table.primary_key.columns):
+                    raise ValueError("the key has not the documented parts")
                 rows.put(table, write.parts, (*write.parts, write.value))
             elif kind in ("event", "error"):
                 _event(rows, block, transaction, write, write.value, anchored)
@@ -145,7 +156,6 @@ def _transaction(rows: Rows, block: DecodedBlock, transaction: DecodedTransactio
     anchored.sort(key=_by_index)
     for _index, key, record, value in anchored:
         rows.events[key] = (record, value, block.number)
-        _words(rows.words, record["projection"])
     if transaction.code != _DUPLICATE_TXID:  # its id names the first transaction, not this one
         rows.transactions.append(
             (
@@ -175,7 +185,7 @@ def _event(
     record = orjson.loads(value)
     key = (write.parts[0], 1 if write.kind == "error" else 0)
     record["index"].bit_length()  # an integer, or this record is unreadable
-    record["projection"]["type"].encode()
+    _words(rows.words, record["projection"])
     if record["tx_id"] == transaction.tx_id:
         anchored.append((record["index"], key, record, value))
     elif key in rows.events:
@@ -185,7 +195,7 @@ def _event(
 
 
 def _words(words: set[tuple[str, str]], projection: Record) -> None:
-    words.add(("eventType", projection["type"]))
+    words.add(("eventType", projection.get("extra_type") or projection["type"]))
     for name, kind in (
         ("step", "bizStep"),
         ("disposition", "disposition"),

@@ -43,8 +43,8 @@ class Postgres:
             shutil.chown(self.home, self._user)
         self.port = _free_port()
         self._run(
-            "initdb", "-D", str(self.home / "data"), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8",
-            "--locale=C",
+            "initdb", "-D", str(self.home / "data"), "-U", "postgres", "-A", "trust", "-N",
+            "-E", "UTF8", "--locale=C",
         )  # fmt: skip
         with (self.home / "data" / "postgresql.conf").open("a") as conf:
             conf.write(
@@ -63,14 +63,20 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.home / "data"), "-m", "immediate", "-w", "stop")
 
-    def database(self, name: str) -> str:
+    def database(self, name: str, template: str = "template1") -> str:
         """Create a database; returns its URL."""
         admin = self.url.rsplit("/", 1)[0]
-        self._run("psql", "-q", "-d", self.url, "-c", f'CREATE DATABASE "{name}"')
+        self._run(
+            "psql", "-q", "-d", self.url, "-c", f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
+        )
         return f"{admin}/{name}"
 
+    @property
+    def is_running(self) -> bool:
+        return (self.home / "data" / "postmaster.pid").exists()
+
     def close(self) -> None:
-        if (self.home / "data" / "postmaster.pid").exists():
+        if self.is_running:
             self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
