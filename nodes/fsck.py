@@ -15,7 +15,8 @@ the home's lock. It needs free space of the size of one node's ledger for the re
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -147,13 +148,10 @@ class Authorities:
     """Says whether an organisation's certificate authority issued a certificate valid at a time."""
 
     def __init__(self, home: Path, desc: NetworkDescription) -> None:
-        self._roots = dict[str, list[x509.Certificate]]()
-        for org in desc.organisations:
-            folder = organisation_folder(home, org.name)
-            self._roots[org.msp_id] = [
-                x509.load_pem_x509_certificate(file.read_bytes())
-                for file in sorted((folder.msp / "cacerts").glob("*.pem"))
-            ]
+        self._roots = {
+            org.msp_id: list(_roots(organisation_folder(home, org.name).msp / "cacerts"))
+            for org in desc.organisations
+        }
 
     def __call__(self, msp_id: str, pem: bytes, when: datetime) -> bool:
         """Whether a root of `msp_id` issued the PEM certificate and it was valid at `when`."""
@@ -170,3 +168,9 @@ class Authorities:
                 continue
             return True
         return False
+
+
+def _roots(folder: Path) -> Iterator[x509.Certificate]:
+    for file in sorted(folder.glob("*.pem")):
+        with suppress(ValueError, OSError):  # a damaged one was reported with the identities
+            yield x509.load_pem_x509_certificate(file.read_bytes())

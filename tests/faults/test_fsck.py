@@ -497,7 +497,7 @@ def test_any_byte_of_any_file(home: Path) -> None:
     choose = random.Random(7)
     files = sorted(f for f in home.rglob("*") if f.is_file() and f.stat().st_size)
     files = [f for f in files if f.name not in {"LOCK", "lock"}]
-    for file in choose.sample([f for f in files if important(f)], 15) + choose.sample(files, 15):
+    for file in choose.sample([f for f in files if important(f)], 10) + choose.sample(files, 10):
         raw = file.read_bytes()
         file.write_bytes(flip(raw, letter_in(raw, choose)))
         report = found(home)
