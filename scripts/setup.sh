@@ -98,12 +98,16 @@ install_project() {
 
 setup_environment() {
   local lock=$1 marker=".venv/.installed-$1" wanted
-  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    if ! { [ -f "$marker" ] && .venv/bin/python -c '' >/dev/null 2>&1; }; then make_venv; fi
+  if [ -f "$marker" ] && [ "$(cat "$marker")" = "$(fingerprint "$lock" pyproject.toml 2>/dev/null)" ]
+  then
+    return
   fi
-  if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then make_venv; fi
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    make_venv
+  elif ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    make_venv
+  fi
   wanted=$(fingerprint "$lock" pyproject.toml)
-  if [ "$(cat "$marker" 2>/dev/null)" = "$wanted" ]; then return; fi
   install_locked "$lock"
   install_project
   printf '%s\n' "$wanted" >"$marker"
