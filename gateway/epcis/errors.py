@@ -85,6 +85,8 @@ add_problem_types(
     ("EPCIS_INVALID", 400, "Invalid EPCIS document",
      "Events break EPCIS 2.0 or CBV 2.0; errors lists each fault with its place."),
     ("CAPTURE_REFUSED", 422, "Capture refused", "The capture as a whole cannot be taken."),
+    ("STORAGE_UNAVAILABLE", 507, "Storage unavailable",
+     "The gateway's disk is full or broken; nothing was taken."),
     ("QUERY_PARAMETER", 400, "Query parameter",
      "A query parameter is unknown, malformed or contradicts another."),
     ("QUERY_TOO_LARGE", 413, "Query result too large",

@@ -32,7 +32,7 @@ from sqlalchemy import RowMapping, insert, select, update
 from gateway.database import reading, writing
 from gateway.epcis.capture import PROCEED, ROLLBACK, Capturer, Outcome, Refused
 from gateway.epcis.document import Document, read_document
-from gateway.epcis.errors import EXCEPTION, EpcisError
+from gateway.epcis.errors import EXCEPTION, CaptureRefused, EpcisError
 from gateway.epcis.prepare import Fault, prepare
 from gateway.errors import DatabaseUnavailable, to_problem
 from gateway.state_tables import capture_jobs
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
 MAX_ERRORS = 1000
 WORKERS = 2
-RETRIES = 5
+RETRIES = 8
 RETRY_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 10.0
 SEEN_WAIT_S = 15.0
 
 log = logging.getLogger(__name__)
@@ -114,8 +115,40 @@ class CaptureJobs:
         """Make a job durable and start it. `document`: the body, read."""
         events = len(document.events)
         job_id = secrets.token_hex(12)
+        now = _now_ms()
+        try:
+            self._spool(job_id, body, sender, behaviour)
+            with writing(self._container.state) as connection:
+                connection.execute(
+                    insert(capture_jobs).values(
+                        id=job_id,
+                        created_ms=now,
+                        finished_ms=None,
+                        owner=sender.owner,
+                        running=True,
+                        success=True,
+                        behaviour=behaviour,
+                        document_digest=hashlib.sha256(body).hexdigest(),
+                        events=events,
+                        anchored=0,
+                        errors="{}",
+                    )
+                )
+        except OSError as error:
+            self._remove(job_id)
+            log.error("capture job not taken", extra={"job": job_id, "errno": error.errno})
+            raise CaptureRefused(
+                "STORAGE_UNAVAILABLE",
+                "the gateway cannot write to its disk, so nothing was taken; try again later",
+            ) from error
+        except DatabaseUnavailable:
+            self._remove(job_id)
+            raise
+        self._start(job_id, document)
+        return Job(job_id, now, None, sender.owner, True, True, behaviour, events, 0, [])
+
+    def _spool(self, job_id: str, body: bytes, sender: Sender, behaviour: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(self._folder / f"{job_id}.json", body)
         meta = {
             "msp": sender.msp_id,
             "user": sender.user,
@@ -123,27 +156,9 @@ class CaptureJobs:
             "actor": sender.actor,
             "behaviour": behaviour,
         }
+        _write(self._folder / f"{job_id}.json", body)
         _write(self._folder / f"{job_id}.meta", orjson.dumps(meta))
         _sync_folder(self._folder)
-        now = _now_ms()
-        with writing(self._container.state) as connection:
-            connection.execute(
-                insert(capture_jobs).values(
-                    id=job_id,
-                    created_ms=now,
-                    finished_ms=None,
-                    owner=sender.owner,
-                    running=True,
-                    success=True,
-                    behaviour=behaviour,
-                    document_digest=hashlib.sha256(body).hexdigest(),
-                    events=events,
-                    anchored=0,
-                    errors="{}",
-                )
-            )
-        self._start(job_id, document)
-        return Job(job_id, now, None, sender.owner, True, True, behaviour, events, 0, [])
 
     def get(self, job_id: str) -> Job | None:
         """The job, or None. :raises DatabaseUnavailable:"""
@@ -230,7 +245,7 @@ class CaptureJobs:
                     log.warning(
                         "capture job tried again", extra={"job": job_id, "code": problem.code}
                     )
-                    self._closing.wait(RETRY_PAUSE_S * attempt)
+                    self._closing.wait(min(RETRY_PAUSE_S * attempt, LONGEST_PAUSE_S))
                     continue
                 if passing and self._closing.is_set():
                     return

@@ -16,7 +16,20 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from chaincode.errors import IdentifierError
 from chaincode.identifiers import as_party, canonical
@@ -186,9 +199,31 @@ def _at(name: str, places: Sequence[str]) -> ColumnElement[bool]:
     return or_(column.in_(values), *(_below(column, value + "/254/") for value in values))
 
 
+class _Below(FunctionElement[bool]):
+    """Texts that start with a prefix.
+
+    A range, which SQLite's index serves; LIKE on PostgreSQL, whose ranges follow its collation.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Below)
+def _below_as_range(element: _Below, compiler: Any, **options: Any) -> str:
+    column, prefix, end = element.clauses
+    return str(compiler.process(and_(column >= prefix, column < end), **options))
+
+
+@compiles(_Below, "postgresql")
+def _below_as_like(element: _Below, compiler: Any, **options: Any) -> str:
+    column, prefix, _ = element.clauses
+    return str(compiler.process(column.startswith(prefix), **options))
+
+
 def _below(column: Any, prefix: str) -> ColumnElement[bool]:
-    """Texts that start with `prefix`, as a range an index can serve."""
-    return and_(column >= prefix, column < prefix[:-1] + chr(ord(prefix[-1]) + 1))
+    """`prefix` holds neither % nor _ : it is a canonical identifier's fixed part."""
+    return _Below(column, literal(prefix), literal(prefix[:-1] + chr(ord(prefix[-1]) + 1)))
 
 
 def _ends(direction: str, kind: str, ids: Sequence[str]) -> Select[Any]:
@@ -266,9 +301,8 @@ def _candidates(
         statement = base.order_by(*order).limit(CHUNK)
         if after is not None:
             key, seq = after.key, after.seq
-            past = column < key if down else column > key
-            later = events.c.seq < seq if down else events.c.seq > seq
-            statement = statement.where(or_(past, (column == key) & later))
+            here, there = tuple_(column, events.c.seq), tuple_(key, seq)
+            statement = statement.where(here < there if down else here > there)
         rows = list(connection.execute(statement))
         yield from zip(rows, read(rows), strict=True)
         if len(rows) < CHUNK:

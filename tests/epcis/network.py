@@ -103,12 +103,13 @@ class Gateway:
 
 
 @contextmanager
-def running_gateway(home: Path) -> Iterator[Gateway]:
+def running_gateway(home: Path, database_url: str = "") -> Iterator[Gateway]:
     """Make (or reopen) the network below `home` and serve it."""
     fresh = not (home / "network.json").exists()
     if fresh:
         init_network(parse_description(description()), home)
-    with open_container(Settings(home=home, organisation="makers")) as container:
+    settings = Settings(home=home, organisation="makers", database_url=database_url)
+    with open_container(settings) as container:
         if fresh:
             register(container)
         keys = {user: api_key(container, user) for user in USERS}

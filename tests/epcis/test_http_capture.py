@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
 import json
 import time
@@ -344,6 +346,43 @@ def test_jobs_survive_a_restart(tmp_path: Path) -> None:
         assert jobs.wait(job.id, 30)
         finished = running.get(f"/capture/{job.id}").json()
         assert (finished["anchored"], finished["duplicates"]) == (2, 2)
+
+
+def test_two_gateways_of_one_home(gateway: Gateway) -> None:
+    """One job worked off by two processes at once."""
+    body = json.dumps(document(commissioned())).encode()
+    waiting = CaptureJobs(gateway.container)
+    waiting._closing.set()
+    sender = Sender("MakersMSP", "maker", MAKER)
+    job = waiting.submit(body, as_document(json.loads(body)), sender, "rollback")
+    meta = gateway.container.home / "gateway" / "captures" / f"{job.id}.meta"
+    other = CaptureJobs(gateway.container)
+    with meta.open("rb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert other.resume() == 1
+        assert other.wait(job.id, 10)
+        assert gateway.get(f"/capture/{job.id}").json()["running"] is True
+    assert other.resume() == 1
+    assert other.wait(job.id, 30)
+    assert gateway.get(f"/capture/{job.id}").json()["anchored"] == 1
+    other.close()
+
+
+def test_full_disk(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture answered 202 although its body could not be kept."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = gateway.container.home / "gateway" / "captures"
+    before = sorted(folder.iterdir())
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.epcis.jobs.os.fsync", full)
+        answer = gateway.post("/capture", document(commissioned()))
+    assert answer.status_code == 507
+    assert answer.json()["code"] == "STORAGE_UNAVAILABLE"
+    assert sorted(folder.iterdir()) == before
+    assert gateway.capture(document(commissioned()))["success"]
 
 
 def test_disclosure_decides_who_reads(gateway: Gateway) -> None:
