@@ -14,7 +14,7 @@ from chaincode.errors import IdentifierError, Refusal, UnitError
 from chaincode.identifiers import Identifier, parse
 from chaincode.products import convert, product_key
 from chaincode.records import Record, Records, key
-from chaincode.units import DEFAULT_UNIT, MASS, NANOGRAMS_PER_MILLIGRAM, amount
+from chaincode.units import BASE_PER_MILLIGRAM, DEFAULT_UNIT, MASS, amount
 
 MAX_FINDINGS: Final = 100
 UNNAMED: Final = "unnamed"
@@ -188,7 +188,7 @@ class EventRun:
         if found is None:
             return 0
         mass = convert(self.product(identifier), found[0], found[1], MASS)
-        return 0 if mass is None else mass // NANOGRAMS_PER_MILLIGRAM
+        return 0 if mass is None else mass // BASE_PER_MILLIGRAM
 
     # who ships, who receives
 

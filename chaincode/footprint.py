@@ -19,7 +19,7 @@ from chaincode.lots import amount_in, lot_key
 from chaincode.products import convert, piece_mass, product_key
 from chaincode.records import Record
 from chaincode.session import Session
-from chaincode.units import MASS, NANOGRAMS_PER_GRAM, unit_of
+from chaincode.units import BASE_PER_GRAM, MASS, unit_of
 from chaincode.voiding import event_key
 
 MAX_WALK: Final = 2_000
@@ -53,7 +53,7 @@ def _of_item(session: Session, uri: str, item: Record) -> Record:
     gtin = parse(uri).gtin
     mass = piece_mass(session.records.get(product_key(gtin))) if gtin is not None else 0
     if mass:
-        result["mass_g"] = mass // NANOGRAMS_PER_GRAM
+        result["mass_g"] = mass // BASE_PER_GRAM
     return result
 
 
@@ -121,7 +121,7 @@ def _of_lot(session: Session, uri: str) -> Record:
             result["per_unit"] = {"co2e_mg": per_unit, "unit": unit}
         mass = convert(product, dimension, existing, MASS)
         if mass:
-            result["mass_g"] = mass // NANOGRAMS_PER_GRAM
+            result["mass_g"] = mass // BASE_PER_GRAM
     return result
 
 

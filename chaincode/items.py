@@ -32,7 +32,7 @@ from chaincode.steps import (
     Operation,
     accepted_after,
 )
-from chaincode.units import NANOGRAMS_PER_MILLIGRAM
+from chaincode.units import BASE_PER_MILLIGRAM
 
 MAX_NESTING: Final = 16
 # a certifier's or an authority's verdict is written even though the goods are not theirs
@@ -161,7 +161,7 @@ def check_open(
 def weight_of(run: EventRun, identifier: Identifier, record: Record) -> int:
     """Milligrams of a thing: by its product, or the sum of what is packed in it; 0 unknown."""
     if identifier.gtin is not None:
-        return piece_mass(run.product(identifier)) // NANOGRAMS_PER_MILLIGRAM
+        return piece_mass(run.product(identifier)) // BASE_PER_MILLIGRAM
     inside = [*record.get("contents", {}).values(), *record.get("lots", {}).values()]
     return sum(inside) if inside and all(inside) else 0
 

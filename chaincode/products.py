@@ -18,7 +18,7 @@ from chaincode.errors import Refusal, UnitError
 from chaincode.identifiers import as_party, gtin14, parse
 from chaincode.records import Record
 from chaincode.session import Session
-from chaincode.units import DEFAULT_UNIT, MASS, NANOGRAMS_PER_GRAM, fraction, unit_of
+from chaincode.units import BASE_PER_GRAM, DEFAULT_UNIT, MASS, fraction, unit_of
 
 DEFINING_ROLES: Final = ("brand", "producer", "processor", "regulator")
 DISCLOSURES: Final = ("open", "partners", "confidential", "in-country")
@@ -104,7 +104,7 @@ def convert(product: Record | None, dimension: str, base: int, target: str) -> i
     if product is None or "mass_g" not in product:
         return None
     unit_dimension, per_unit = unit_of(product["unit"])
-    mass = _nanograms(product["mass_g"])
+    mass = _base_mass(product["mass_g"])
     if dimension == unit_dimension and target == MASS:
         return base * mass // per_unit
     if dimension == MASS and target == unit_dimension:
@@ -113,16 +113,16 @@ def convert(product: Record | None, dimension: str, base: int, target: str) -> i
 
 
 def piece_mass(product: Record | None) -> int:
-    """Nanograms of one serialised piece of the product; 0 where unknown."""
+    """Base mass (femtograms) of one serialised piece of the product; 0 where unknown."""
     if product is None or "mass_g" not in product or unit_of(product["unit"])[0] == MASS:
         return 0
-    return _nanograms(product["mass_g"])
+    return _base_mass(product["mass_g"])
 
 
 @lru_cache(maxsize=4_096)
-def _nanograms(grams: str) -> int:
+def _base_mass(grams: str) -> int:
     numerator, denominator = fraction(grams)
-    return max(1, numerator * NANOGRAMS_PER_GRAM // denominator)
+    return max(1, numerator * BASE_PER_GRAM // denominator)
 
 
 def _gtin(args: Arguments) -> str:

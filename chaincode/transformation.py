@@ -22,7 +22,7 @@ from chaincode.lots import Lot, balance_key
 from chaincode.products import convert, piece_mass
 from chaincode.records import Record
 from chaincode.steps import MAKERS, Operation
-from chaincode.units import COUNT, MASS, fraction
+from chaincode.units import BASE_PER_MILLIGRAM, COUNT, MASS, fraction
 
 Pool = dict[str, int]
 
@@ -38,11 +38,11 @@ def transformation_key(identifier: str) -> str:
 class Side:
     """The sum of inputs, outputs or losses: by mass while every mass is known, and by dimension."""
 
-    __slots__ = ("dimensions", "mass_ng", "unknown")
+    __slots__ = ("dimensions", "mass", "unknown")
 
     def __init__(self, stored: Record | None = None) -> None:
         stored = stored or {}
-        self.mass_ng = int(stored.get("mass", 0))
+        self.mass = int(stored.get("mass", 0))
         self.unknown: int = stored.get("unknown", 0)
         self.dimensions: dict[str, int] = {
             name: int(base) for name, base in stored.get("by", {}).items()
@@ -60,13 +60,13 @@ class Side:
         if mass is None:
             self.unknown += 1
         else:
-            self.mass_ng += mass
+            self.mass += mass
 
     def stored(self) -> Record:
         """As kept in a transformation's record."""
         found: Record = {"by": {name: str(base) for name, base in self.dimensions.items()}}
-        if self.mass_ng:
-            found["mass"] = str(self.mass_ng)
+        if self.mass:
+            found["mass"] = str(self.mass)
         if self.unknown:
             found["unknown"] = self.unknown
         return found
@@ -216,7 +216,7 @@ def _yields(run: EventRun) -> tuple[int, int] | None:
 def _comparable(inputs: Side, outputs: Side, losses: Side) -> tuple[int, int, int] | None:
     """Inputs, outputs and losses in one measure; None where there is no common one."""
     if not inputs.unknown and not outputs.unknown and not losses.unknown:
-        return inputs.mass_ng, outputs.mass_ng, losses.mass_ng
+        return inputs.mass, outputs.mass, losses.mass
     names = inputs.dimensions.keys() | outputs.dimensions.keys() | losses.dimensions.keys()
     if len(names) != 1 or COUNT in names:
         return None
@@ -292,7 +292,7 @@ def _hand_on(
     if found is not None:
         taken, given, lost = found
         top, bottom = yields if yields is not None else (1, 1)
-        now = sum(weight for _, weight in made) * 10**6
+        now = sum(weight for _, weight in made) * BASE_PER_MILLIGRAM
         expected = (taken - lost) * top // bottom - (given - now)
         if now and 0 < now < expected:
             pool, stays = carbon_pool.part(pool, now, expected)

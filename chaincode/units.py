@@ -1,10 +1,11 @@
 """Quantities: plain decimals with UN/CEFACT Recommendation 20 (and 21) unit codes.
 
 Every unit is an exact integer number of its dimension's base unit, so conversion never rounds:
-mass in nanograms, volume in femtolitres, length in nanometres, area in square micrometres,
-energy in nanojoules, freight and counts in millionths. Inch, foot, yard, mile, pound and gallon
-are the international definitions of 1959 and 1964. Each packaging code (case, box, pallet ...)
-is a dimension of its own: how many pieces a case holds is the product's business.
+mass in femtograms, volume in 10^-21 litres, length in femtometres, area in square nanometres,
+energy in femtojoules, time in nanoseconds, freight and counts in millionths. Inch, foot, yard,
+mile, pound and gallon are the international definitions of 1959 and 1964. Each packaging code
+(case, box, pallet ...) is a dimension of its own: how many pieces a case holds is the product's
+business.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from chaincode.errors import UnitError
 DEFAULT_UNIT: Final = "EA"
 MASS: Final = "mass"
 COUNT: Final = "count"
-NANOGRAMS_PER_GRAM: Final = 10**9
-NANOGRAMS_PER_MILLIGRAM: Final = 10**6
+BASE_PER_GRAM: Final = 10**15
+BASE_PER_MILLIGRAM: Final = 10**12
 MAX_DIGITS: Final = 24
 
 _MILLION: Final = 10**6
 
-UNITS: Final[dict[str, tuple[str, int]]] = {
-    # mass, nanograms
+_EXACT: Final[dict[str, tuple[str, int]]] = {
+    # mass: nanograms here
     "KGM": (MASS, 10**12),
     "GRM": (MASS, 10**9),
     "HGM": (MASS, 10**11),
@@ -46,7 +47,7 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     "STN": (MASS, 907_184_740_000_000),
     "LTN": (MASS, 1_016_046_908_800_000),
     "CTM": (MASS, 200_000_000),
-    # volume, femtolitres
+    # volume: femtolitres
     "LTR": ("volume", 10**15),
     "DLT": ("volume", 10**14),
     "CLT": ("volume", 10**13),
@@ -69,7 +70,7 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     "INQ": ("volume", 16_387_064_000_000),
     "FTQ": ("volume", 28_316_846_592_000_000),
     "YDQ": ("volume", 764_554_857_984_000_000),
-    # length, nanometres
+    # length: nanometres
     "MTR": ("length", 10**9),
     "DMT": ("length", 10**8),
     "CMT": ("length", 10**7),
@@ -81,7 +82,7 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     "YRD": ("length", 914_400_000),
     "SMI": ("length", 1_609_344_000_000),
     "NMI": ("length", 1_852_000_000_000),
-    # area, square micrometres
+    # area: square micrometres
     "MTK": ("area", 10**12),
     "DMK": ("area", 10**10),
     "CMK": ("area", 10**8),
@@ -93,7 +94,7 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     "FTK": ("area", 92_903_040_000),
     "INK": ("area", 645_160_000),
     "YDK": ("area", 836_127_360_000),
-    # energy, nanojoules
+    # energy: nanojoules
     "JOU": ("energy", 10**9),
     "KJO": ("energy", 10**12),
     "3B": ("energy", 10**15),
@@ -103,23 +104,28 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     "MWH": ("energy", 3_600_000_000 * 10**9),
     "GWH": ("energy", 3_600_000_000_000 * 10**9),
     "BTU": ("energy", 1_055_055_852_620),
-    # freight: millionths of a tonne-kilometre
-    "TKM": ("freight", _MILLION),
+    # freight: tonne-kilometres
+    "TKM": ("freight", 1),
     # time: milliseconds
     "SEC": ("time", 1_000),
     "MIN": ("time", 60_000),
     "HUR": ("time", 3_600_000),
     "DAY": ("time", 86_400_000),
-    # counts of pieces
-    "EA": (COUNT, _MILLION),
-    "C62": (COUNT, _MILLION),
-    "H87": (COUNT, _MILLION),
-    "NMB": (COUNT, _MILLION),
-    "PR": (COUNT, 2 * _MILLION),
-    "DZN": (COUNT, 12 * _MILLION),
-    "GRO": (COUNT, 144 * _MILLION),
-    "CEN": (COUNT, 100 * _MILLION),
-    "MIL": (COUNT, 1_000 * _MILLION),
+    # counts: pieces
+    "EA": (COUNT, 1),
+    "C62": (COUNT, 1),
+    "H87": (COUNT, 1),
+    "NMB": (COUNT, 1),
+    "PR": (COUNT, 2),
+    "DZN": (COUNT, 12),
+    "GRO": (COUNT, 144),
+    "CEN": (COUNT, 100),
+    "MIL": (COUNT, 1_000),
+}
+
+# A millionth of each: any unit's quantity may have six decimal places, most many more.
+UNITS: Final[dict[str, tuple[str, int]]] = {
+    code: (dimension, exact * _MILLION) for code, (dimension, exact) in _EXACT.items()
 }
 
 # UN/CEFACT Recommendation 21 packaging and the Recommendation 20 codes used like them; KG (keg)

@@ -78,7 +78,7 @@ def test_other_quantities_are_refused(text: str) -> None:
 
 def test_a_quantity_finer_than_the_ledger_counts_is_refused() -> None:
     with pytest.raises(UnitError, match="finer"):
-        amount("0.0000000000001", "KGM")
+        amount("0.0000000000000000001", "KGM")
     with pytest.raises(UnitError, match="finer"):
         amount("0.0000001", "EA")
 
