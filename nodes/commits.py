@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import grpc
 from fabric_protos.gateway import gateway_pb2
 
-from nodes.errors import GatewayError
+from nodes.errors import GatewayError, LedgerError
 from nodes.node import CommittedBlock
 
 if TYPE_CHECKING:
@@ -77,11 +77,18 @@ class Commits:
                 future.set_exception(GatewayError(grpc.StatusCode.UNAVAILABLE, self._failure))
 
     def _committed(self, tx_id: str) -> Response | None:
-        position = self._network.running_nodes()[0].ledger.position(tx_id)
-        # Committed means on every running node, not only on the first.
-        if position is None or position.block >= self._network.height:
-            return None
-        return Response(result=position.code, block_number=position.block)
+        failure: LedgerError | None = None
+        for node in self._network.running_nodes():
+            try:
+                position = node.ledger.position(tx_id)
+            except LedgerError as error:
+                failure = error
+                continue
+            # Committed means on every running node, not only on the first.
+            if position is None or position.block >= self._network.height:
+                return None
+            return Response(result=position.code, block_number=position.block)
+        raise GatewayError(grpc.StatusCode.UNAVAILABLE, str(failure)) from failure
 
     def _forget_cancelled(self) -> None:
         for tx_id in list(self._waiting):

@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from types import TracebackType
 
 import grpc
@@ -69,6 +69,7 @@ class EmbeddedNetwork:
         self.checker = BlockChecker(self.verifier)
         self._callbacks: list[BlockCallback] = []
         self._closing = Event()
+        self._reconciling = Lock()
         self.sequencer = Sequencer(
             OrderLog(home / "orderer"), _orderer_signer(home, self.description), self.verifier
         )
@@ -146,8 +147,9 @@ class EmbeddedNetwork:
 
     def reconcile(self) -> None:
         """Bring the channel in line with the home now; raises NodeError when it cannot be."""
-        self.description = load_network(self.home)
-        reconcile.bring_in_line(self)
+        with self._reconciling:
+            self.description = load_network(self.home)
+            reconcile.bring_in_line(self)
 
     def close(self) -> None:
         """Commit what is queued, end the streams, close the stores, release the lock."""
@@ -306,14 +308,15 @@ class EmbeddedNetwork:
         )
         self.sequencer.remember_own_signature(self.config)
         committed: dict[str, CommittedBlock] = {}
+        cause = ""
         for node in self.running_nodes():
             try:
                 committed[node.msp_id] = node.commit(body, slots, batch)
             except LedgerError as error:
                 # The others go on; this one catches up when the network is opened again.
-                log.error("node %s stopped: %s", node.msp_id, error)
+                cause = str(error)
         if not committed:
-            raise LedgerError("no node could commit the last block")
+            raise LedgerError(f"every node has stopped: {cause}")
         first = self._agreed(committed)
         if first.checked.new_config is not None:
             self.sequencer.use(first.checked.new_config.batch)

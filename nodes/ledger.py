@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +33,7 @@ from rocksdict import (
     AccessType,
     BlockBasedOptions,
     Cache,
+    DbClosedError,
     DBCompressionType,
     Options,
     Rdict,
@@ -168,7 +170,10 @@ class Ledger:
 
     def view(self) -> View:
         """A snapshot of the committed state."""
-        view = View(self._db.snapshot(), self._tip.height)
+        try:
+            view = View(self._db.snapshot(), self._tip.height)
+        except Exception as error:
+            raise LedgerError(f"no snapshot of {self.path} can be taken: {error}") from error
         self._views.add(view)
         return view
 
@@ -271,7 +276,8 @@ class Ledger:
         """Close the storage and release every view."""
         for view in list(self._views):
             view.release()
-        self._db.close()
+        with suppress(DbClosedError):
+            self._db.close()
 
     def _read_tip(self) -> Tip:
         raw = self.get(_HEIGHT)
@@ -330,12 +336,12 @@ def _pack_tip(tip: Tip) -> bytes:
 def _scan(source: object, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
     options = ReadOptions()
     options.set_iterate_upper_bound(end)
-    cursor = source.iter(options)  # type: ignore[attr-defined]
-    cursor.seek(start)
-    while cursor.valid():
-        yield cursor.key(), cursor.value()
-        cursor.next()
     try:
+        cursor = source.iter(options)  # type: ignore[attr-defined]
+        cursor.seek(start)
+        while cursor.valid():
+            yield cursor.key(), cursor.value()
+            cursor.next()
         cursor.status()
     except Exception as error:
         raise LedgerError(f"reading a range failed: {error}") from error

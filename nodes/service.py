@@ -189,6 +189,7 @@ class GatewayService:
         Each call gives a future of its own. It fails with GatewayError UNAVAILABLE when the
         network stops first: the transaction may or may not be recorded, and can be sent again.
         """
+        self._network.refuse_when_closed()
         return self._network.commits.future(tx_id)
 
     def commit_status(

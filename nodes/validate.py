@@ -157,7 +157,7 @@ class CheckedBlock:
                         writes = latest.setdefault(entry.namespace, {})
                         for key, _, value in entry.writes:
                             writes[key] = (index, value)
-        return _update_bytes(self.number, latest)
+        return update_bytes(self.number, latest)
 
 
 class BlockChecker:
@@ -347,7 +347,7 @@ def _accept(config: ChannelConfig, serialized: bytes) -> Identity | None:
         return None
 
 
-def _update_bytes(number: int, latest: dict[str, dict[bytes, tuple[int, bytes | None]]]) -> bytes:
+def update_bytes(number: int, latest: dict[str, dict[bytes, tuple[int, bytes | None]]]) -> bytes:
     """Fabric's deterministic update bytes (``txmgr/update_batch_bytes.go``), public writes only."""
     out: list[bytes] = []
     block = _order_preserving(number)

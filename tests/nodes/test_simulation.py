@@ -7,7 +7,9 @@ import json
 import pytest
 
 from nodes.embedded import EmbeddedNetwork
+from nodes.endorse import now_ms
 from nodes.errors import GatewayError
+from nodes.messages import new_proposal
 from tests.nodes.client import Client, agree, result_of
 
 
@@ -110,9 +112,6 @@ def test_refused_arguments(alice: Client, args: tuple[str, ...], reason: str) ->
 
 
 def test_arguments_must_be_utf8(alice: Client) -> None:
-    from nodes.endorse import now_ms
-    from nodes.messages import new_proposal
-
     proposal, tx_id = new_proposal(
         alice.signer.serialized, "trace", "tracemark", [b"get", b"\xff"], timestamp_ms=now_ms()
     )

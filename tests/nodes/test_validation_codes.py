@@ -174,7 +174,7 @@ def test_target_chain_not_found(network: EmbeddedNetwork, forgery: Forgery) -> N
 def test_endorsement_policy_failure(
     network: EmbeddedNetwork, alice: Client, forgery: Forgery
 ) -> None:
-    farm, mill = forgery.endorsers
+    farm, _ = forgery.endorsers
     mill_user = Client.of(network, "mill").signer
 
     def tampered(envelope: common_pb2.Envelope) -> common_pb2.Envelope:
