@@ -8,11 +8,12 @@ two processes queue up instead of failing half way. PostgreSQL is reached throug
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -100,6 +101,25 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.begin(),
     ):
         yield connection
+
+
+def select_in(
+    connection: Connection, sql: str, values: Sequence[str] | Sequence[int], *more: object
+) -> Sequence[Any]:
+    """Rows of `sql`, whose first ``{list}`` stands for "is one of `values`".
+
+    The values go as one parameter (a JSON array, or a PostgreSQL array), so the statement is the
+    same whatever their number and is neither compiled nor planned anew. Further parameters are
+    written ``{}`` in `sql`, after the list.
+    """
+    if connection.dialect.name == "sqlite":
+        text = sql.format(*("?",) * len(more), list="IN (SELECT value FROM json_each(?))")
+        listed: Any = orjson.dumps(values).decode()
+    else:
+        kind = "bigint" if values and isinstance(values[0], int) else "text"
+        text = sql.format(*("%s",) * len(more), list=f"= ANY(%s::{kind}[])")
+        listed = list(values)
+    return connection.exec_driver_sql(text, (listed, *more)).fetchall()
 
 
 @contextmanager

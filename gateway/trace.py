@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from chaincode.errors import IdentifierError
 from chaincode.identifiers import parse
-from gateway.readmodel import tables
+from gateway.database import select_in
 
 Direction = Literal["up", "down", "both"]
 Mode = Literal["up", "down", "ride"]
@@ -296,7 +296,7 @@ class _Walk:
     def _load_identifiers(self, identifiers: list[str], most: int) -> None:
         for identifier in identifiers:
             self._of[identifier] = []
-        rows = self._connection.execute(_SEQS, {"identifiers": identifiers, "most": most + 1}).all()
+        rows = select_in(self._connection, _SEQS, identifiers, most + 1)
         if len(rows) > most:
             self._found.truncated = True
             rows = rows[:most]
@@ -314,9 +314,7 @@ class _Walk:
         shared: set[str] = set()
         ordered = sorted(seqs)
         for start in range(0, len(ordered), _CHUNK):
-            rows = self._connection.execute(
-                _EVENTS, {"seqs": ordered[start : start + _CHUNK]}
-            ).all()
+            rows = select_in(self._connection, _EVENTS, ordered[start : start + _CHUNK])
             for row in rows:
                 event = self._add(row)
                 transformation = event.projection.get("transformation_id")
@@ -329,7 +327,7 @@ class _Walk:
             part = transformations[start : start + _CHUNK]
             for name in part:
                 self._families[name] = []
-            for row in self._connection.execute(_FAMILIES, {"names": part}).all():
+            for row in select_in(self._connection, _FAMILIES, part):
                 event = self._loaded.get(row[0]) or self._add(row)
                 self._families[event.projection["transformation_id"]].append(event.seq)
 
@@ -341,26 +339,12 @@ class _Walk:
 
 
 _SEQS = (
-    select(tables.event_ids.c.identifier, tables.event_ids.c.event_seq)
-    .where(
-        tables.event_ids.c.identifier.in_(bindparam("identifiers", expanding=True)),
-        tables.event_ids.c.role != "loss",
-    )
-    .distinct()
-    .limit(bindparam("most"))
+    "SELECT DISTINCT identifier, event_seq FROM event_ids "
+    "WHERE identifier {list} AND role <> 'loss' LIMIT {}"
 )
-_COLUMNS = (
-    tables.events.c.seq,
-    tables.events.c.hash,
-    tables.events.c.declaration,
-    tables.events.c.block,
-    tables.events.c.voided_by,
-    tables.events.c.record,
-)
-_EVENTS = select(*_COLUMNS).where(tables.events.c.seq.in_(bindparam("seqs", expanding=True)))
-_FAMILIES = select(*_COLUMNS).where(
-    tables.events.c.transformation_id.in_(bindparam("names", expanding=True))
-)
+_COLUMNS = "SELECT seq, hash, declaration, block, voided_by, record FROM events "
+_EVENTS = _COLUMNS + "WHERE seq {list}"
+_FAMILIES = _COLUMNS + "WHERE transformation_id {list}"
 
 
 def _is_class(identifier: str) -> bool:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import orjson
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from chaincode.errors import IdentifierError
 from chaincode.identifiers import parse
+from gateway.database import select_in
 from gateway.gaps import Gap
 from gateway.readmodel import tables
 from gateway.trace import Trace, TracedEvent
@@ -36,7 +37,6 @@ _ITEMS = (
     ("losses", "loss"),
 )
 _OUTWARD = frozenset({"output"})
-_CHUNK = 500
 
 
 def view(
@@ -48,8 +48,9 @@ def view(
     nodes: list[Json] = _identifier_nodes(connection, trace, events)
     edges: list[Json] = []
     for event, state in zip(events, states, strict=True):
-        nodes.append(_event_node(event, state))
-        edges.extend(_edges(event, trace.depths))
+        node = {"node": "event", "id": event.record["hash"], **event_json(event, state)}
+        nodes.append(node)
+        edges.extend(_edges(event, node["items"], trace.depths))
     parties = _parties(connection, events)
     return {
         "id": trace.root,
@@ -120,10 +121,6 @@ def iso_time(time_ms: int, zone: str | None) -> str:
     return text.replace("+00:00", "Z")
 
 
-def _event_node(event: TracedEvent, payload: str) -> Json:
-    return {"node": "event", "id": event.record["hash"], **event_json(event, payload)}
-
-
 def _evidence(event: TracedEvent, payload: str) -> Json:
     record = event.record
     state = "declaration" if event.declaration else "voided" if event.voided_by else "anchored"
@@ -156,11 +153,11 @@ def _items(projection: Json) -> list[Json]:
     return out
 
 
-def _edges(event: TracedEvent, placed: Mapping[str, int]) -> list[Json]:
+def _edges(event: TracedEvent, items: Sequence[Json], placed: Mapping[str, int]) -> list[Json]:
     """Edges to the identifiers that are nodes; siblings outside the trace get none."""
     out = []
     digest = event.record["hash"]
-    for item in _items(event.projection):
+    for item in items:
         identifier, role = item["id"], item["role"]
         if identifier not in placed or role == "loss":
             continue
@@ -205,27 +202,21 @@ def _identifier_nodes(
 def _records(connection: Connection, identifiers: Sequence[str]) -> dict[str, Json]:
     out: dict[str, Json] = {}
     for query in (_ITEM_RECORDS, _LOT_RECORDS):
-        for part in _parts(identifiers):
-            for row in connection.execute(query, {"ids": part}).all():
-                out[row[0]] = orjson.loads(row[1])
+        for row in select_in(connection, query, identifiers):
+            out[row[0]] = orjson.loads(row[1])
     return out
 
 
 def _certificates(connection: Connection, identifiers: Sequence[str]) -> dict[str, list[Json]]:
     out: dict[str, list[Json]] = {}
-    for part in _parts(identifiers):
-        for row in connection.execute(_CERTIFICATES, {"ids": part}).all():
-            entry = {"id": row.id, "type": row.type, "status": row.status, "issuer": row.issuer}
-            out.setdefault(row.subject, []).append(entry)
+    for row in select_in(connection, _CERTIFICATES, identifiers):
+        entry = {"id": row.id, "type": row.type, "status": row.status, "issuer": row.issuer}
+        out.setdefault(row.subject, []).append(entry)
     return out
 
 
 def _product_names(connection: Connection, gtins: Sequence[str]) -> dict[str, str]:
-    out: dict[str, str] = {}
-    for part in _parts(gtins):
-        for row in connection.execute(_PRODUCTS, {"ids": part}).all():
-            out[row[0]] = row[1]
-    return out
+    return {row[0]: row[1] for row in select_in(connection, _PRODUCTS, gtins)}
 
 
 def _parties(connection: Connection, events: Sequence[TracedEvent]) -> dict[str, Json]:
@@ -236,11 +227,10 @@ def _parties(connection: Connection, events: Sequence[TracedEvent]) -> dict[str,
             for entry in event.projection.get(side) or ():
                 named[entry["id"]] = None
     out: dict[str, Json] = {}
-    for part in _parts(list(named)):
-        for row in connection.execute(_PARTICIPANTS, {"ids": part}).all():
-            out[row.id] = _present(
-                name=row.name, country=row.country, roles=row.roles.split(), status=row.status
-            )
+    for row in select_in(connection, _PARTICIPANTS, list(named)):
+        out[row.id] = _present(
+            name=row.name, country=row.country, roles=row.roles.split(), status=row.status
+        )
     return out
 
 
@@ -250,36 +240,15 @@ def _as_of(connection: Connection) -> Json:
     return {"height": height}
 
 
-def _parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
-
-
 def _present(**values: Any) -> Json:
     return {name: value for name, value in values.items() if value is not None}
 
 
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_ITEM_RECORDS = select(tables.items.c.id, tables.items.c.record).where(tables.items.c.id.in_(_IDS))
-_LOT_RECORDS = select(tables.lots.c.id, tables.lots.c.record).where(tables.lots.c.id.in_(_IDS))
+_ITEM_RECORDS = "SELECT id, record FROM items WHERE id {list}"
+_LOT_RECORDS = "SELECT id, record FROM lots WHERE id {list}"
 _CERTIFICATES = (
-    select(
-        tables.certificates.c.subject,
-        tables.certificates.c.id,
-        tables.certificates.c.type,
-        tables.certificates.c.status,
-        tables.certificates.c.issuer,
-    )
-    .where(tables.certificates.c.subject.in_(_IDS))
-    .order_by(tables.certificates.c.id)
+    "SELECT subject, id, type, status, issuer FROM certificates WHERE subject {list} ORDER BY id"
 )
-_PRODUCTS = select(tables.products.c.gtin, tables.products.c.name).where(
-    tables.products.c.gtin.in_(_IDS)
-)
-_PARTICIPANTS = select(
-    tables.participants.c.id,
-    tables.participants.c.name,
-    tables.participants.c.country,
-    tables.participants.c.roles,
-    tables.participants.c.status,
-).where(tables.participants.c.id.in_(_IDS))
+_PRODUCTS = "SELECT gtin, name FROM products WHERE gtin {list}"
+_PARTICIPANTS = "SELECT id, name, country, roles, status FROM participants WHERE id {list}"
 _HEIGHT = select(tables.projection.c.height)

@@ -155,7 +155,8 @@ def _transaction(rows: Rows, block: DecodedBlock, transaction: DecodedTransactio
             _unreadable(rows, write, error)
     anchored.sort(key=_by_index)
     for _index, key, record, value in anchored:
-        rows.events[key] = (record, value, block.number)
+        before = rows.events.get(key)
+        rows.events[key] = (record, value, before[2] if before else block.number)
     if transaction.code != _DUPLICATE_TXID:  # its id names the first transaction, not this one
         rows.transactions.append(
             (
