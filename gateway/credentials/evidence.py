@@ -90,11 +90,11 @@ class LedgerEvidence:
         """A party's record."""
         return self._record(tables.participants, tables.participants.c.id, party)
 
-    def participant_at(self, location: str, party: str) -> Record | None:
-        """The party behind a place or GLN: its own id, or who registered the location."""
+    def participant_at(self, locations: Sequence[str], party: str) -> Record | None:
+        """The party behind a place: its own id, or who registered one of the locations."""
         owner = self._connection.scalar(
             select(tables.party_locations.c.party).where(
-                tables.party_locations.c.location == location
+                tables.party_locations.c.location.in_(locations)
             )
         )
         return self.participant(owner or party)

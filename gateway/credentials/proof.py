@@ -8,6 +8,7 @@ Validity periods are not judged here: :mod:`gateway.verify` does, with its own c
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -92,36 +93,33 @@ def check(secured: dict[str, Any]) -> bytes:
     if method.partition("#")[0] != issuer_id(secured):
         raise ProofFailed("the signing key is not a key of the issuer named in the credential")
     public = public_key_of(method)
-    try:
-        _verify(secured, str(proof["cryptosuite"]), public)
-    except DocumentLoaderError as error:
-        raise ContextUnknown(str(error)) from error
-    except (ProofError, OpenvcError) as error:
-        raise ProofFailed(str(error)) from error
+    verify_signature(secured, public)
     return public
 
 
-def _verify(secured: dict[str, Any], suite: str, public: bytes) -> None:
-    import base64
-
+def verify_signature(secured: dict[str, Any], public: bytes) -> None:
+    """Verify the proof with a raw Ed25519 key, whoever it belongs to. Raises like :func:`check`."""
     jwk = {
         "kty": "OKP",
         "crv": "Ed25519",
         "x": base64.urlsafe_b64encode(public).rstrip(b"=").decode(),
     }
-    # validFrom and validUntil are judged by the verifier's own numbered check, not here.
-    at = _instant(secured)
-    if suite == JCS:
-        _jcs.verify(secured, public_key_jwk=jwk, now=at, check_temporal=False)
-        return
-    bound_rdf_work(secured)
-    _rdfc.verify(
-        secured,
-        public_key_jwk=jwk,
-        now=at,
-        check_temporal=False,
-        extra_contexts=contexts.bundled(),
-    )
+    # validFrom and validUntil are judged by the verifier's own numbered check, not here
+    options: dict[str, Any] = {
+        "public_key_jwk": jwk,
+        "now": _instant(secured),
+        "check_temporal": False,
+    }
+    try:
+        if secured["proof"]["cryptosuite"] == JCS:
+            _jcs.verify(secured, **options)
+        else:
+            bound_rdf_work(secured)
+            _rdfc.verify(secured, extra_contexts=contexts.bundled(), **options)
+    except DocumentLoaderError as error:
+        raise ContextUnknown(str(error)) from error
+    except (ProofError, OpenvcError) as error:
+        raise ProofFailed(str(error)) from error
 
 
 def _instant(secured: dict[str, Any]) -> datetime | None:

@@ -166,7 +166,8 @@ def _certificates(connection: Connection, subjects: Sequence[str]) -> list[Recor
 
 
 def _party_view(evidence: LedgerEvidence, link: DigitalLink, subject: str) -> View:
-    party = evidence.participant_at(subject, as_party(subject))
+    place = f"https://id.gs1.org/414/{link.value}"
+    party = evidence.participant_at((subject, place), as_party(subject))
     return View(
         status=200 if party else 404,
         headline=HEADLINES["PARTY" if party else "NO_RECORD"],

@@ -71,7 +71,8 @@ class World:
         wanted = found.certificates[0]
         issuer = found.party(wanted.by).id
         claims = {n: Claim(c.value, c.unit, c.checked_by) for n, c in wanted.claims.items()}
-        order = Order(wanted.type, wanted.subject, issuer, **{"claims": claims} | changes)
+        terms = {"type": wanted.type, "subject": wanted.subject, "claims": claims} | changes
+        order = Order(issuer=issuer, **terms)
         issued = self.service.certifier.issue(
             self.signer(issuer), order, clock_ms(), self.service.footprint
         )
