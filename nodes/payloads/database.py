@@ -98,6 +98,13 @@ class PayloadDatabase:
         except Exception as exc:
             raise StoreUnavailable(f"the payload store cannot be written: {exc}") from exc
 
+    def sync(self) -> None:
+        """Put everything written so far on the disk; raises StoreUnavailable."""
+        try:
+            self._db.flush_wal(True)
+        except Exception as exc:
+            raise StoreUnavailable(f"the payload store cannot be synced: {exc}") from exc
+
     def get(self, family: str, key: bytes) -> bytes | None:
         return self.get_many(family, [key])[0]
 

@@ -94,12 +94,11 @@ def payload_key_of(key: bytes, head: Head, keyring: Keyring) -> bytes:
         raise PayloadCorrupted(f"{exc.message} (payload {key.hex()})", key.hex()) from None
 
 
-def open_body(key: bytes, head: Head, body: bytes | None, keyring: Keyring) -> StoredPayload:
+def open_body(key: bytes, head: Head, body: bytes | None, payload_key: bytes) -> StoredPayload:
     """The payload, authenticated and matching its commitment; raises PayloadCorrupted."""
     commitment = key.hex()
     if head.meta is None:
         raise PayloadCorrupted(f"payload {commitment} was erased and cannot be opened", commitment)
-    payload_key = payload_key_of(key, head, keyring)
     if body is None:
         raise PayloadCorrupted(f"the body of payload {commitment} is missing", commitment)
     try:

@@ -28,7 +28,7 @@ def erase(
 ) -> ErasureReceipt:
     """Erase a payload for good; returns the receipt (the first one, if it was erased before)."""
     key = commitment_key(commitment)
-    with vault.lock:
+    with vault.writers.writing([key]), vault.lock:
         head = vault.head(commitment)
         if head.receipt is not None:
             return head.receipt

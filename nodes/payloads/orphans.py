@@ -46,9 +46,12 @@ def find(vault: Vault, facts: LedgerFacts, grace_ms: int) -> list[Orphan]:
 def collect(vault: Vault, facts: LedgerFacts, grace_ms: int) -> list[Orphan]:
     """Delete the orphans, key and all; returns them. Each is noted in the read log."""
     orphans = find(vault, facts, grace_ms)
-    with vault.lock:
+    keys = [bytes.fromhex(orphan.commitment) for orphan in orphans]
+    with vault.writers.writing(keys), vault.lock:
         batch = vault.db.batch()
         lines = []
+        late = facts.anchored([(o.event_hash, o.commitment) for o in orphans])
+        orphans = [o for o, on_chain in zip(orphans, late, strict=True) if not on_chain]
         for orphan in orphans:
             key = bytes.fromhex(orphan.commitment)
             batch.delete(HEAD, key)

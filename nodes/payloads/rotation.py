@@ -26,7 +26,7 @@ def rotate(vault: Vault) -> int:
     Raises PayloadCorrupted when some head cannot be unwrapped: the others are rewritten, and
     the old key is kept so that the damaged ones can still be restored from a backup.
     """
-    with vault.lock:
+    with vault.writers.alone():  # nobody wraps by the old key after this
         vault.keyring.add()
     return finish(vault)
 

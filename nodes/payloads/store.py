@@ -1,10 +1,7 @@
 """The payload store of one organisation's node.
 
 Write path: commitment, a fresh key, encryption, one synced batch for any number of payloads.
-Read path, for every payload asked: (1) head, its terms authenticated, (2) decision by
-:mod:`nodes.payloads.access` over facts from the ledger, (3) the attempt goes into the read log,
-(4) only then the body is opened, authenticated and compared with its commitment. Erasure,
-rotation and orphans are modules of their own beside this one.
+Reading, erasure, rotation and orphans are modules of their own beside this one.
 
 Thread-safe. One process at a time (RocksDB's lock). What a crash leaves is in
 `docs/design/crash.md`.
@@ -15,22 +12,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from nodes.payloads import access, envelope, erasure, orphans, rotation
+from nodes.payloads import envelope, erasure, orphans, reading, rotation
 from nodes.payloads.access import Decision
 from nodes.payloads.database import BODY, HEAD, QUEUE
-from nodes.payloads.envelope import Head
 from nodes.payloads.errors import (
-    LegalBasisMissing,
     PayloadConflict,
     PayloadCorrupted,
     PayloadErased,
     PayloadError,
     PayloadInvalid,
-    PayloadRefused,
-    PayloadUnknown,
 )
 from nodes.payloads.facts import LedgerFacts, NoFacts
 from nodes.payloads.model import (
@@ -38,7 +30,6 @@ from nodes.payloads.model import (
     NewPayload,
     PayloadMeta,
     Reader,
-    Residency,
     StoredPayload,
     commitment_key,
     commitment_of,
@@ -125,7 +116,7 @@ class PayloadStore:
         queued = now.to_bytes(8, "big")
         metas = [_meta_of(new, now) for new in payloads]
         keys = [bytes.fromhex(meta.commitment) for meta in metas]
-        with vault.lock:
+        with vault.writers.writing(keys):
             batch = vault.db.batch()
             found = vault.db.get_many(HEAD, keys)
             for new, key, meta, stored in zip(payloads, keys, metas, found, strict=True):
@@ -158,34 +149,11 @@ class PayloadStore:
         self, commitments: Sequence[str], reader: Reader
     ) -> list[StoredPayload | PayloadError]:
         """What :meth:`get` returns or raises, per commitment, with one append to the read log."""
-        vault = self._vault
-        keys = [commitment_key(commitment) for commitment in commitments]
-        heads = vault.db.get_many(HEAD, keys)
-        attempts = [self._judge(k, stored, reader) for k, stored in zip(keys, heads, strict=True)]
-        vault.append(
-            [a.entry for a in attempts if a.entry is not None],
-            sync=any(attempt.sync for attempt in attempts),
-        )
-        allowed = [attempt for attempt in attempts if attempt.error is None]
-        bodies = vault.db.get_many(BODY, [attempt.key for attempt in allowed])
-        for attempt, body in zip(allowed, bodies, strict=True):
-            self._open(attempt, body, reader)
-        return [attempt.outcome() for attempt in attempts]
+        return reading.read_many(self._vault, self.facts, commitments, reader)
 
     def decide(self, meta: PayloadMeta, reader: Reader) -> Decision:
         """The access decision from the ledger's facts; reads and logs nothing."""
-        party = reader.party
-        now_ms = self._vault.clock_ms()
-        if party is None or party == meta.owner_party:
-            return access.decide(reader, meta, (), now_ms=now_ms)
-        return access.decide(
-            reader,
-            meta,
-            self.facts.relations(party, meta),
-            self.facts.grants(party, meta),
-            self.facts.legal_bases(party, meta) if reader.legal_basis else (),
-            now_ms=now_ms,
-        )
+        return reading.decide(self._vault, self.facts, meta, reader)
 
     def reads(self, start: int = 0, commitment: str | None = None) -> Iterator[ReadEntry]:
         """The read log from entry `start` on, or only the entries of one commitment."""
@@ -215,53 +183,6 @@ class PayloadStore:
         if head.receipt is not None:
             return head.receipt.owner_party
         return head.meta.owner_party if head.meta else ""
-
-    def _judge(self, key: bytes, stored: bytes | None, reader: Reader) -> _Attempt:
-        commitment, vault = key.hex(), self._vault
-        if stored is None:
-            return _Attempt(key, error=PayloadUnknown.of(commitment))
-        try:
-            head = envelope.open_head(key, stored)
-            if head.receipt is not None:
-                receipt = head.receipt
-                line = vault.entry(
-                    "refuse", "PAYLOAD_ERASED", commitment, receipt.event_hash, reader
-                )
-                return _Attempt(key, head, line, PayloadErased(commitment, receipt))
-            # The terms decide, so they are authenticated first (they are bound to the key).
-            envelope.payload_key_of(key, head, vault.keyring)
-        except PayloadCorrupted as exc:
-            return _Attempt(key, None, self._mismatch(exc, "", reader), exc)
-        meta = head.meta
-        assert meta is not None
-        decision = self.decide(meta, reader)
-        error: PayloadError | None = None
-        if not decision.allowed:
-            refusal = LegalBasisMissing if decision.needs_record else PayloadRefused
-            error = refusal(commitment, decision, meta.event_hash)
-        line = vault.entry(
-            "read" if decision.allowed else "refuse",
-            decision.rule,
-            commitment,
-            meta.event_hash,
-            reader,
-            decision.tx_id,
-        )
-        return _Attempt(key, head, line, error, sync=meta.residency is not Residency.OPEN)
-
-    def _open(self, attempt: _Attempt, body: bytes | None, reader: Reader) -> None:
-        assert attempt.head is not None
-        assert attempt.head.meta is not None
-        try:
-            attempt.found = envelope.open_body(attempt.key, attempt.head, body, self._vault.keyring)
-        except PayloadCorrupted as exc:
-            attempt.error = exc
-            line = self._mismatch(exc, attempt.head.meta.event_hash, reader)
-            self._vault.append([line], sync=True)
-
-    def _mismatch(self, exc: PayloadCorrupted, event_hash: str, reader: Reader) -> ReadEntry:
-        _log.error("payload mismatch", extra={"commitment": exc.commitment, "code": exc.code})
-        return self._vault.entry("mismatch", exc.code, exc.commitment, event_hash, reader)
 
     # -- upkeep: for the node itself, nothing leaves it --------------------------------------------
 
@@ -303,7 +224,9 @@ class PayloadStore:
         self.describe(commitment)
         key, vault = commitment_key(commitment), self._vault
         head, body = vault.head(commitment), vault.db.get(BODY, key)
-        return envelope.open_body(key, head, body, vault.keyring)
+        return envelope.open_body(
+            key, head, body, envelope.payload_key_of(key, head, vault.keyring)
+        )
 
     def receipt(self, commitment: str) -> ErasureReceipt | None:
         """The receipt of an erased payload, None while it is present; raises PayloadUnknown."""
@@ -333,23 +256,6 @@ class PayloadStore:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One payload asked for: its entry for the log, and an error or what was found."""
-
-    key: bytes
-    head: Head | None = None
-    entry: ReadEntry | None = None
-    error: PayloadError | None = None
-    found: StoredPayload | None = None
-    sync: bool = False
-
-    def outcome(self) -> StoredPayload | PayloadError:
-        outcome = self.error or self.found
-        assert outcome is not None
-        return outcome
 
 
 def _meta_of(new: NewPayload, now_ms: int) -> PayloadMeta:

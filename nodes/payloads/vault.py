@@ -15,6 +15,7 @@ from nodes.payloads.keyring import Keyring
 from nodes.payloads.model import Reader, commitment_key
 from nodes.payloads.readlog import LogFault, LogHead, ReadEntry
 from nodes.payloads.receipt import NodeSigner
+from nodes.payloads.writers import Writers
 
 FORMAT = b"1"
 _FORMAT_KEY, _LOG_HEAD = b"format", b"log-head"
@@ -55,7 +56,11 @@ class ReadLog:
 
 @dataclass(slots=True)
 class Vault:
-    """The open parts of one store; `lock` serialises writers."""
+    """The open parts of one store.
+
+    `lock` serialises whoever appends to the read log; `writers` keeps writers of the same
+    payload, and a change of the node's key, apart.
+    """
 
     db: PayloadDatabase
     keyring: Keyring
@@ -63,6 +68,9 @@ class Vault:
     signer: NodeSigner
     clock_ms: Callable[[], int]
     lock: threading.RLock = field(default_factory=threading.RLock)
+    writers: Writers = field(default_factory=Writers)
+    _syncing: threading.Lock = field(default_factory=threading.Lock)
+    _synced: int = 0
 
     @classmethod
     def open(
@@ -134,10 +142,24 @@ class Vault:
             self.log.head = head
 
     def append(self, entries: Sequence[ReadEntry], *, sync: bool) -> None:
-        """Append `entries` to the read log; raises StoreUnavailable."""
-        if entries:
-            with self.lock:
-                self.commit(self.db.batch(), entries, sync=sync)
+        """Append `entries` to the read log; with `sync` they are on the disk when this returns.
+
+        Readers that wait for the disk at the same time share one sync. Raises StoreUnavailable.
+        """
+        if not entries:
+            return
+        with self.lock:
+            self.commit(self.db.batch(), entries, sync=False)
+            size = self._log_size()
+        if sync:
+            with self._syncing:
+                if self._synced < size:
+                    reached = self._log_size()
+                    self.db.sync()
+                    self._synced = reached
+
+    def _log_size(self) -> int:
+        return self.log.head.size if self.log.head else 0
 
     def close(self) -> None:
         with self.lock:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,6 +274,64 @@ def test_many_threads(store: PayloadStore) -> None:
         written = [c for batch in pool.map(work, range(16)) for c in batch]
     assert sorted(written) == list(store.commitments())
     assert len(list(store.reads())) == len(written)
+    assert store.log_faults() == []
+
+
+def test_rotation_under_load(open_store: Opener) -> None:
+    """A payload stored or read just then must not miss the key that is being dropped."""
+    store = open_store()
+    done = threading.Event()
+    first = store.put_many([new_payload() for _ in range(200)])
+
+    def read() -> set[type]:
+        found = set()
+        while not done.is_set():
+            found |= {type(outcome) for outcome in store.get_many(first, OWNER)}
+        return found
+
+    def write() -> list[str]:
+        written = []
+        while not done.is_set():
+            written += store.put_many([new_payload() for _ in range(5)])
+        return written
+
+    with ThreadPoolExecutor(4) as pool:
+        reader = pool.submit(read)
+        writers = [pool.submit(write) for _ in range(3)]
+        for _ in range(12):
+            store.rotate_key()
+        done.set()
+        written = [c for writer in writers for c in writer.result()]
+        assert reader.result() == {StoredPayload}
+    store = open_store()
+    outcomes = store.get_many(written, OWNER)
+    assert {type(outcome) for outcome in outcomes} == {StoredPayload}
+
+
+def test_one_payload_from_many_sides(store: PayloadStore) -> None:
+    """Storing, reading and erasing the same payload at once ends erased, never half of it."""
+    for _ in range(20):
+        new = new_payload()
+        commitment = store.put(new)
+
+        def erase(commitment: str = commitment) -> str:
+            return store.erase(commitment, OWNER).commitment
+
+        def store_again(new: NewPayload = new) -> str:
+            with suppress(PayloadErased):
+                store.put(new)
+            return commitment_of(new.payload, new.salt)
+
+        def read(commitment: str = commitment) -> str:
+            outcome = store.get_many([commitment], OWNER)[0]
+            assert isinstance(outcome, (StoredPayload, PayloadErased))
+            return commitment
+
+        with ThreadPoolExecutor(3) as pool:
+            tasks = [pool.submit(task) for task in (store_again, erase, read)]
+            assert {task.result() for task in tasks} == {commitment}
+        assert store.receipt(commitment) is not None
+    assert "mismatch" not in {entry.action for entry in store.reads()}
     assert store.log_faults() == []
 
 
