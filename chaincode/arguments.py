@@ -49,7 +49,7 @@ class Arguments:
             name = sorted(self._fields)[0]
             raise Refusal(
                 "BAD_ARGUMENT",
-                f"The field {name[:60]!r} is not known here; leave it out.",
+                f"The field {name[:60]!a} is not known here; leave it out.",
                 self._pointer(name),
             )
 
@@ -177,7 +177,7 @@ class Arguments:
     def _bad(self, name: str, accepted: str) -> Refusal:
         return Refusal(
             "BAD_ARGUMENT",
-            f"The field {name!r} is not valid: {accepted} is accepted.",
+            f"The field {name!a} is not valid: {accepted} is accepted.",
             self._pointer(name),
         )
 

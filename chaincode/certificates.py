@@ -163,8 +163,8 @@ def _entitlement(session: Session, issuer: Record, record: Record) -> str:
         return "own goods"
     raise Refusal(
         "LICENCE_MISSING",
-        f"{issuer['id']} has no licence in force that covers {record['type']!r}; a licence of this "
-        f"kind entered by an authority is accepted (and {OWN_GOODS!r} for goods of one's own).",
+        f"{issuer['id']} has no licence in force that covers {record['type']!a}; a licence of this "
+        f"kind entered by an authority is accepted (and {OWN_GOODS!a} for goods of one's own).",
         "/type",
     )
 

@@ -93,7 +93,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise CodecError("BAD_JSON", f"The JSON object has the key {twice[0]!r} more than once.")
+        raise CodecError("BAD_JSON", f"The JSON object has the key {twice[0]!a} more than once.")
     return found
 
 

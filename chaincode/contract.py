@@ -114,7 +114,7 @@ def invoke(stub: Stub, function: str, args: list[str]) -> bytes:
     if query is None:
         raise Refusal(
             "UNKNOWN_FUNCTION",
-            f"The contract has no function {function[:60]!r}; network:info lists its functions.",
+            f"The contract has no function {function[:60]!a}; network:info lists its functions.",
         )
     return codec.encode(query(session, Arguments.of(args)))
 

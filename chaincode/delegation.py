@@ -29,7 +29,7 @@ def grant(session: Session, args: Arguments) -> Record:
         if scope not in SCOPES:
             raise Refusal(
                 "BAD_ARGUMENT",
-                f"{scope[:40]!r} cannot be delegated; {', '.join(SCOPES)} are accepted.",
+                f"{scope[:40]!a} cannot be delegated; {', '.join(SCOPES)} are accepted.",
                 "/scopes",
             )
     if not session.now_ms < expires_ms <= session.now_ms + MAX_TERM_MS:

@@ -44,7 +44,7 @@ def elements(text: str) -> Elements | None:
     """
     fields = text.split(":", 4)
     if len(fields) != 5:
-        raise IdentifierError("BAD_IDENTIFIER", f"{text!r} is no EPC URN.")
+        raise IdentifierError("BAD_IDENTIFIER", f"{text!a} is no EPC URN.")
     form, scheme, body = fields[2], fields[3], fields[4]
     if form not in ("id", "class", "idpat") or scheme not in _FORMS:
         return None
@@ -66,19 +66,19 @@ def _check_form(text: str, scheme: str, parts: list[str]) -> None:
     if len(parts) != count or not all(parts) or not _all_digits(parts[0]):
         raise IdentifierError(
             "BAD_IDENTIFIER",
-            f"{text!r} is no {scheme} URN; {count} parts, digits first, are accepted.",
+            f"{text!a} is no {scheme} URN; {count} parts, digits first, are accepted.",
         )
     if not 6 <= len(parts[0]) <= 12:
         raise IdentifierError(
             "BAD_IDENTIFIER",
-            f"{text!r} has a company prefix of {len(parts[0])} digits; 6 to 12 are accepted.",
+            f"{text!a} has a company prefix of {len(parts[0])} digits; 6 to 12 are accepted.",
         )
     if digits:
         joined = parts[0] + parts[1]
         if not _all_digits(joined) or len(joined) != digits:
             raise IdentifierError(
                 "BAD_IDENTIFIER",
-                f"{text!r} has {joined!r} as prefix and reference; {digits} digits are accepted.",
+                f"{text!a} has {joined!a} as prefix and reference; {digits} digits are accepted.",
             )
 
 

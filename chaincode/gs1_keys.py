@@ -24,6 +24,12 @@ UNSAFE: Final = re.compile(
     "\ud800-\udfff\U000e0000-\U000e0fff\U0010ffff]"
 )
 
+
+def shown(text: str) -> str:
+    """A text as it may stand in a message: ASCII, escapes for everything else, 120 characters."""
+    return ascii(text[:120])[1:-1]
+
+
 AI_KINDS: Final[dict[str, str]] = {
     "00": "sscc",
     "01": "gtin",
@@ -119,7 +125,7 @@ def gtin14(text: str) -> str:
     """A GTIN of 8, 12, 13 or 14 digits as 14 digits. Raises IdentifierError."""
     pattern, what = ELEMENT["01"]
     if type(text) is not str or not pattern.match(text):
-        raise IdentifierError("BAD_IDENTIFIER", f"{text!r} is no GTIN; {what} are accepted.")
+        raise IdentifierError("BAD_IDENTIFIER", f"{text!a} is no GTIN; {what} are accepted.")
     padded = text.zfill(14)
     require_check_digit(padded, "GTIN")
     return padded

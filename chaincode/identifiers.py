@@ -27,6 +27,7 @@ from chaincode.gs1_keys import (
     UNSAFE,
     gtin14,
     require_check_digit,
+    shown,
     with_check_digit,
 )
 
@@ -112,7 +113,7 @@ def parse(text: str) -> Identifier:
     if not _URI.match(text):
         raise IdentifierError(
             "BAD_IDENTIFIER",
-            f"{text!r} is no identifier; a GS1 Digital Link URI, an EPC URN, GS1 element strings, "
+            f"{text!a} is no identifier; a GS1 Digital Link URI, an EPC URN, GS1 element strings, "
             "GTIN or SSCC digits, or another absolute URI without spaces is accepted.",
         )
     return Identifier("other", text)
@@ -142,13 +143,13 @@ def _require_safe(text: str) -> None:
     if len(text) > MAX_LENGTH:
         raise IdentifierError(
             "BAD_IDENTIFIER",
-            f"{text[:60]!r}... has {len(text)} characters; at most {MAX_LENGTH} are accepted.",
+            f"{text[:60]!a}... has {len(text)} characters; at most {MAX_LENGTH} are accepted.",
         )
     bad = UNSAFE.search(text)
     if bad is not None:
         raise IdentifierError(
             "UNSAFE_CHARACTERS",
-            f"{text.encode('ascii', 'backslashreplace').decode()[:120]} holds the character "
+            f"{shown(text)} holds the character "
             f"U+{ord(bad.group()):04X}; text without control, bidirectional or invisible "
             "characters is accepted.",
         )
@@ -169,12 +170,12 @@ def _element_string(text: str) -> list[tuple[str, str]]:
     found = _ELEMENT_STRING.findall(text)
     if not found or "".join(f"({ai}){value}" for ai, value in found) != text:
         raise IdentifierError(
-            "BAD_IDENTIFIER", f"{text!r} is no GS1 element string such as (01)09521234543213(10)A1."
+            "BAD_IDENTIFIER", f"{text!a} is no GS1 element string such as (01)09521234543213(10)A1."
         )
     if found[0][0] not in AI_KINDS:
         raise IdentifierError(
             "BAD_IDENTIFIER",
-            f"{text!r} starts with ({found[0][0]}), which is no GS1 identification key; "
+            f"{text!a} starts with ({found[0][0]}), which is no GS1 identification key; "
             "(01), (00), (414), (417), (8003), (8004) and the like are accepted.",
         )
     wanted = QUALIFIERS.get(found[0][0], ())
@@ -219,12 +220,12 @@ def _from_elements(elements: list[tuple[str, str]], text: str) -> Identifier:
     ai, value = elements[0]
     extra = dict(elements[1:])
     if len(extra) != len(elements) - 1:
-        raise IdentifierError("BAD_IDENTIFIER", f"{text!r} gives an application identifier twice.")
+        raise IdentifierError("BAD_IDENTIFIER", f"{text!a} gives an application identifier twice.")
     for name, part in elements:
         pattern, what = ELEMENT[name]
         if not pattern.match(part):
             raise IdentifierError(
-                "BAD_IDENTIFIER", f"{text!r} has {part!r} for ({name}); {what} is accepted."
+                "BAD_IDENTIFIER", f"{text!a} has {part!a} for ({name}); {what} is accepted."
             )
     if ai == "01":
         return _trade_item(value, extra)

@@ -22,7 +22,7 @@ class CommitConflict(Exception):
     """The transaction read what another has since changed; `code` is Fabric's validation code."""
 
     def __init__(self, code: str, key: str) -> None:
-        super().__init__(f"{code}: {key!r}")
+        super().__init__(f"{code}: {key!a}")
         self.code = code
         self.key = key
 

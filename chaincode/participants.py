@@ -316,7 +316,7 @@ def _roles(args: Arguments) -> list[str]:
     for role in roles:
         if role not in ROLES:
             raise Refusal(
-                "BAD_ROLE", f"{role[:40]!r} is no role; {', '.join(ROLES)} are accepted.", "/roles"
+                "BAD_ROLE", f"{role[:40]!a} is no role; {', '.join(ROLES)} are accepted.", "/roles"
             )
     return sorted(roles)
 
@@ -326,7 +326,7 @@ def _country(args: Arguments) -> str:
     if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
         raise Refusal(
             "BAD_ARGUMENT",
-            f"{country!r} is no country; ISO 3166-1 alpha-2 is accepted.",
+            f"{country!a} is no country; ISO 3166-1 alpha-2 is accepted.",
             "/country",
         )
     return country

@@ -130,7 +130,7 @@ def _gtin(args: Arguments) -> str:
     gtin = parse(text).gtin if not text.isdigit() else gtin14(text)
     if gtin is None:
         raise Refusal(
-            "BAD_IDENTIFIER", f"{text!r} is no GTIN; 8, 12, 13 or 14 digits are.", "/gtin"
+            "BAD_IDENTIFIER", f"{text!a} is no GTIN; 8, 12, 13 or 14 digits are.", "/gtin"
         )
     return gtin
 

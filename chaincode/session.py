@@ -76,7 +76,7 @@ class Session:
             raise Refusal(
                 "NOT_DELEGATED",
                 f"{own['id']} may not act for {actor}: a delegation in force with the scope "
-                f"{scope!r}, given by {actor}, would be accepted.",
+                f"{scope!a}, given by {actor}, would be accepted.",
                 "/actor",
             )
         return principal

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from chaincode.arguments import HASH, HEX_64, MAX_TIME_MS
 from chaincode.errors import Refusal
-from chaincode.gs1_keys import MAX_LENGTH, UNSAFE
+from chaincode.gs1_keys import MAX_LENGTH, UNSAFE, shown
 from chaincode.projection import EVENT_TYPES, EXTENDED, VERSION
 
 MAX_IDS: Final = 10_000
@@ -158,10 +158,9 @@ def _check_error(value: Any, plain: bool) -> None:
 def _require_safe(text: str, where: str) -> None:
     bad = UNSAFE.search(text)
     if bad is not None:
-        shown = text.encode("ascii", "backslashreplace").decode()[:120]
         raise Refusal(
             "UNSAFE_CHARACTERS",
-            f"{shown} holds the character U+{ord(bad.group()):04X}; text without control, "
+            f"{shown(text)} holds the character U+{ord(bad.group()):04X}; text without control, "
             "bidirectional or invisible characters is accepted.",
             "/projection" + where,
         )

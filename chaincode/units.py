@@ -153,7 +153,7 @@ def unit_of(code: str) -> tuple[str, int]:
         return (code, _MILLION)
     raise UnitError(
         "UNKNOWN_UNIT",
-        f"{code[:20]!r} is no unit the contract knows; UN/CEFACT Recommendation 20 codes such as "
+        f"{code[:20]!a} is no unit the contract knows; UN/CEFACT Recommendation 20 codes such as "
         "KGM, LTR, MTR, EA or CS are accepted.",
     )
 
@@ -188,7 +188,7 @@ def fraction(quantity: str) -> tuple[int, int]:
     if match is None or len(quantity) > MAX_DIGITS:
         raise UnitError(
             "BAD_QUANTITY",
-            f"{quantity[:40]!r} is no quantity; a plain decimal of at most {MAX_DIGITS} characters "
+            f"{quantity[:40]!a} is no quantity; a plain decimal of at most {MAX_DIGITS} characters "
             'without sign or exponent, such as "12.5", is accepted.',
         )
     whole, decimals = match.groups()
