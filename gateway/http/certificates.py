@@ -58,11 +58,14 @@ ServiceDep = Annotated[CertificateService, Depends(get_service)]
 CallerDep = Annotated[Caller, Depends(require_caller)]
 
 
+ClaimText = Annotated[str, Field(max_length=500)]
+
+
 class ClaimBody(BaseModel):
     """A claim on the issuer's own word."""
 
     model_config = ConfigDict(extra="forbid")
-    value: str = Field(max_length=500)
+    value: ClaimText
     unit: str | None = Field(None, max_length=40)
     checked_by: str | None = Field(None, alias="checkedBy", max_length=200)
 
@@ -73,7 +76,7 @@ class IssueBody(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     type: str = Field(description="food, drug or luxury", max_length=60)
     subject: str = Field(description="Identifier in any form", max_length=400)
-    claims: dict[str, str | ClaimBody] = Field(default_factory=dict, max_length=60)
+    claims: dict[str, ClaimText | ClaimBody] = Field(default_factory=dict, max_length=60)
     issuer: str | None = Field(None, description="Party, when acting by delegation")
     valid_from: str | None = Field(None, alias="validFrom")
     valid_until: str | None = Field(None, alias="validUntil")
