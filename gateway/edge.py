@@ -212,6 +212,7 @@ class _Exchange:
         await self._send(message)
 
     async def fail(self, error: Exception) -> None:
+        self.limit = None  # its time is over
         problem = to_problem(error)
         if problem.status >= 500 and not isinstance(error, Problem):
             log.error(

@@ -38,7 +38,7 @@ class RateLimiter:
             bucket = self._buckets[who] = [self.capacity, now]
         else:
             self._buckets.move_to_end(who)
-        tokens = min(self.capacity, bucket[0] + (now - bucket[1]) * self.rate)
+        tokens = min(self.capacity, bucket[0] + max(0.0, now - bucket[1]) * self.rate)
         bucket[1] = now
         if tokens < cost:
             bucket[0] = tokens
