@@ -1,20 +1,20 @@
-"""Packing and unpacking (AggregationEvent), lasting attachment (AssociationEvent).
+"""Packing and unpacking (AggregationEvent).
 
-EPCIS 2.0 §7.4.3 and §7.4.6. A container is created by its first packing. Things inside know
+EPCIS 2.0 §7.4.3. A container is created by its first packing. Things inside know
 their parent; quantities inside move to a balance whose holder is the container. A container that
-holds goods under `enforce` is itself under `enforce`. Carbon put on a container belongs to what
-is inside at that time: it is divided when contents leave (by mass where every mass is known,
-else equally), and before more is added.
+holds goods under `enforce` is itself under `enforce`.
 """
 
 from __future__ import annotations
 
-from chaincode import carbon_pool, items, lots
+from chaincode import carbon_pool, item_rules, items, lot_rules, lots
+from chaincode.balances import amount_in, balance_key
+from chaincode.container_carbon import settle, shares_of_leaving
 from chaincode.errors import Refusal
 from chaincode.event import EventRun
 from chaincode.identifiers import Identifier, parse
 from chaincode.items import item_key
-from chaincode.lots import Lot, balance_key
+from chaincode.lots import Lot
 from chaincode.records import Record
 from chaincode.steps import HANDLE, HANDLERS, RECEIVE, SHIP, Operation, operation_of
 
@@ -39,50 +39,16 @@ def aggregate(run: EventRun) -> None:
     if action == "ADD":
         _pack(run, parent)
     if travels or action == "OBSERVE":
-        items.apply(run, movement, parent, "/parent")
+        item_rules.apply(run, movement, parent, "/parent")
     if action == "DELETE":
         _unpack(run, parent)
     elif action == "OBSERVE":
         _compare(run, parent)
 
 
-def associate(run: EventRun) -> None:
-    """Apply an AssociationEvent: a sensor on a container, an asset in a place."""
-    p = run.p
-    action = p.get("action", "OBSERVE")
-    parent = p.get("parent", "")
-    op = Operation(HANDLE, "", "handle", False, p.get("step", ""))
-    for child, quantity, where in run.goods("children", "child_quantities"):
-        if quantity is not None:
-            lots.apply(run, op, child, quantity, where)
-            continue
-        items.apply(run, op, child, where)
-        if action not in ("ADD", "DELETE") or not parent:
-            continue
-        name = item_key(child.uri)
-        record = run.records.get(name)
-        if record is None:
-            continue
-        fresh = run.edit(name, record)
-        linked = [item for item in fresh.get("associated", ()) if item != parent]
-        if action == "ADD":
-            linked.append(parent)
-        fresh["associated"] = linked
-        run.records.put(name, fresh)
-    if parent and not _is_place(parent):
-        items.apply(run, op, run.identify(parent, "/parent"), "/parent")
-
-
 def _is_class(text: str) -> bool:
     try:
         return parse(text).is_class
-    except Refusal:
-        return False
-
-
-def _is_place(text: str) -> bool:
-    try:
-        return parse(text).kind in ("gln", "pgln")
     except Refusal:
         return False
 
@@ -97,15 +63,15 @@ def _without_parent(run: EventRun, action: str, movement: Operation) -> None:
         )
     for child, quantity, where in run.goods("children", "child_quantities"):
         if quantity is not None:
-            lots.apply(run, movement, child, quantity, where)
+            lot_rules.apply(run, movement, child, quantity, where)
         else:
-            items.apply(run, movement, child, where)
+            item_rules.apply(run, movement, child, where)
 
 
 def _pack(run: EventRun, parent: Identifier) -> None:
     container = _open_container(run, parent)
     if container.get("carbon") and (container.get("contents") or container.get("lots")):
-        container = _settle(run, parent.uri, container)
+        container = settle(run, parent.uri, container)
     contents = dict(container.get("contents", {}))
     packed_lots = dict(container.get("lots", {}))
     for child, quantity, where in run.goods("children", "child_quantities"):
@@ -249,7 +215,7 @@ def _unpack(run: EventRun, parent: Identifier) -> None:
     if everything:
         quantities = [{"id": uri} for uri in sorted(packed)]
     container = items.moved(run, name, found, "/parent")
-    shares = _shares_of_leaving(container, leaving, [q["id"] for q in quantities])
+    shares = shares_of_leaving(container, leaving, [q["id"] for q in quantities])
     for index, text in enumerate(leaving):
         where = "/parent" if everything else f"/children/{index}"
         _unpack_item(run, enforced, parent.uri, root, contents, text, shares.get(text), where)
@@ -265,29 +231,6 @@ def _unpack(run: EventRun, parent: Identifier) -> None:
         container.pop("mode", None)
     run.records.put(name, container)
     run.place(parent.uri, name, None, items.weight_of(run, parent, container))
-
-
-def _shares_of_leaving(
-    container: Record, leaving: list[str], lots_leaving: list[str]
-) -> dict[str, carbon_pool.Pool]:
-    """The container's carbon that leaves with each child; the rest stays on the container."""
-    pool = container.get("carbon")
-    if not pool:
-        return {}
-    inside = {**container.get("contents", {}), **container.get("lots", {})}
-    names = sorted(inside)
-    shares = dict(zip(names, carbon_pool.split(pool, [inside[n] for n in names]), strict=True))
-    going = {n: shares[n] for n in [*leaving, *lots_leaving] if n in shares}
-    rest: carbon_pool.Pool = {}
-    for kept in names:
-        if kept not in going:
-            rest = carbon_pool.add(rest, shares[kept])
-    if not names:
-        rest = pool
-    container.pop("carbon")
-    if rest:
-        container["carbon"] = rest
-    return going
 
 
 def _unpack_item(
@@ -341,7 +284,7 @@ def _unpack_lot(
     lot = Lot(run, run.identify(quantity["id"], where + "/id"), quantity, where)
     lots.know(run, lot)
     inside = run.records.get(balance_key(lot.uri, parent))
-    whole = lots.amount_in(inside, "on_hand") if inside is not None else 0
+    whole = amount_in(inside, "on_hand") if inside is not None else 0
     base = lot.fit(run, parent)
     if base is None and whole:
         base = whole
@@ -358,21 +301,6 @@ def _unpack_lot(
         packed[lot.uri] = packed.get(lot.uri, 0) * (whole - taken[1]) // whole
     lots.put(run, lot, taken, pool, run.actor)
     run.place(lot.uri, balance_key(lot.uri, run.actor), None, run.milligrams(lot.identifier, taken))
-
-
-def _settle(run: EventRun, parent: str, container: Record) -> Record:
-    """Hand the container's carbon to what is inside now, before more is added."""
-    contents, packed = container.get("contents", {}), container.get("lots", {})
-    inside = {**contents, **packed}
-    shares = _shares_of_leaving(container, sorted(contents), sorted(packed))
-    for uri in sorted(inside):
-        name = item_key(uri) if uri in contents else balance_key(uri, parent)
-        record = run.records.get(name)
-        if record is not None:
-            fresh = run.edit(name, record)
-            fresh["carbon"] = carbon_pool.add(fresh.get("carbon"), shares.get(uri))
-            run.records.put(name, fresh)
-    return container
 
 
 def _compare(run: EventRun, parent: Identifier) -> None:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chaincode import aggregation, carbon, codec, objects, transformation, voiding
+from chaincode import aggregation, association, carbon, codec, objects, transformation, voiding
 from chaincode.arguments import Arguments
+from chaincode.balances import balance_key
 from chaincode.errors import BatchRefusal, IdentifierError, Refusal
 from chaincode.event import EventRun
 from chaincode.identifiers import Identifier, parse
 from chaincode.items import item_key
-from chaincode.lots import balance_key, lot_key
+from chaincode.lots import lot_key
 from chaincode.products import product_key
 from chaincode.records import Record
 from chaincode.session import Session
@@ -37,7 +38,7 @@ _RULES: Final = {
     "AggregationEvent": aggregation.aggregate,
     "TransactionEvent": objects.transaction_event,
     "TransformationEvent": transformation.transform,
-    "AssociationEvent": aggregation.associate,
+    "AssociationEvent": association.associate,
 }
 _ITEM_LISTS: Final = ("epcs", "children", "inputs", "outputs")
 _LOT_LISTS: Final = (

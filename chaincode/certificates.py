@@ -16,8 +16,8 @@ from chaincode.arguments import Arguments
 from chaincode.errors import Refusal
 from chaincode.identifiers import parse
 from chaincode.items import item_key
+from chaincode.licences import licence_for
 from chaincode.lots import lot_key
-from chaincode.participants import licence_for
 from chaincode.products import product_key
 from chaincode.records import Record, key
 from chaincode.session import Session

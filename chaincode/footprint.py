@@ -12,10 +12,12 @@ from typing import Final
 
 from chaincode import carbon_pool, queries
 from chaincode.arguments import Arguments
+from chaincode.balances import amount_in
 from chaincode.carbon_pool import Pool
+from chaincode.history import events_of
 from chaincode.identifiers import parse
 from chaincode.items import MAX_NESTING, item_key
-from chaincode.lots import amount_in, lot_key
+from chaincode.lots import lot_key
 from chaincode.products import convert, piece_mass, product_key
 from chaincode.records import Record
 from chaincode.session import Session
@@ -133,7 +135,7 @@ def _evidence(session: Session, uri: str) -> tuple[list[Record], bool]:
     waiting = [uri]
     while waiting:
         current = waiting.pop(0)
-        for hex_ in queries.events_of(session, current):
+        for hex_ in events_of(session, current):
             if len(seen_events) >= MAX_WALK:
                 return found, True
             if hex_ in seen_events:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from chaincode import codec
 from chaincode.arguments import HASH, HEX_64, Arguments
+from chaincode.balances import balance_key
 from chaincode.errors import Refusal
 from chaincode.identifiers import parse
 from chaincode.items import item_key
-from chaincode.lots import balance_key, lot_key
+from chaincode.lots import lot_key
 from chaincode.products import product_key
 from chaincode.records import Record, key
 from chaincode.session import Session, require_party

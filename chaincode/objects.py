@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaincode import items, lots
+from chaincode import item_rules, items, lot_rules
 from chaincode.event import EventRun
 from chaincode.identifiers import Identifier
 from chaincode.items import item_key
@@ -28,11 +28,11 @@ def object_event(run: EventRun) -> None:
     op = operation_of(p.get("action"), p.get("step"), run.disposition)
     for identifier, quantity, where in run.goods("epcs", "quantities"):
         if quantity is not None:
-            lots.apply(run, op, identifier, quantity, where)
+            lot_rules.apply(run, op, identifier, quantity, where)
         elif run.buyer is not None and _changes_owner(run, op, identifier):
             transfer(run, identifier, where)
         else:
-            items.apply(run, op, identifier, where)
+            item_rules.apply(run, op, identifier, where)
     if "losses" in p:
         declare_losses(run, op)
 
@@ -44,7 +44,7 @@ def transaction_event(run: EventRun) -> None:
         _transact(run, run.identify(p["parent"], "/parent"), "/parent")
     for identifier, quantity, where in run.goods("epcs", "quantities"):
         if quantity is not None:
-            lots.apply(run, _NOTE, identifier, quantity, where)
+            lot_rules.apply(run, _NOTE, identifier, quantity, where)
         else:
             _transact(run, identifier, where)
     declare_losses(run, _NOTE)
@@ -64,9 +64,9 @@ def declare_losses(run: EventRun, op: Operation) -> None:
         where = f"/losses/{index}"
         identifier = run.identify(loss["id"], where + "/id")
         if identifier.is_class or "qty" in loss:
-            lots.lose(run, op, Lot(run, identifier, loss, where))
+            lot_rules.lose(run, op, Lot(run, identifier, loss, where))
         else:
-            items.apply(run, gone, identifier, where)
+            item_rules.apply(run, gone, identifier, where)
 
 
 def transfer(run: EventRun, identifier: Identifier, where: str) -> None:

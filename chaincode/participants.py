@@ -13,8 +13,16 @@ from chaincode import codec
 from chaincode.arguments import Arguments
 from chaincode.errors import Refusal
 from chaincode.identifiers import as_party, parse
+from chaincode.licences import read_licence
 from chaincode.records import Record, key
-from chaincode.session import ROLES, Session, party_key, require_party
+from chaincode.session import (
+    ROLES,
+    Session,
+    is_regulator,
+    party_key,
+    put_party,
+    require_party,
+)
 
 SELF_SERVICE_ROLES: Final = frozenset({"producer", "processor", "carrier", "warehouse", "retailer"})
 _OPENED: Final = key("network", "info")
@@ -36,7 +44,7 @@ def register(session: Session, args: Arguments) -> Record:
         "time_ms": session.now_ms,
     }
     locations = args.texts("locations", 500, [])
-    licences = [_licence(item) for item in args.inners("licences", 100)]
+    licences = [read_licence(item) for item in args.inners("licences", 100)]
     args.done()
     registrar = _registrar(session, record, bool(licences))
     if session.records.get(party_key(party)) is not None:
@@ -84,58 +92,10 @@ def set_roles(session: Session, args: Arguments) -> Record:
             f"{party} may not give up the role regulator; another may take it.",
             "/roles",
         )
-    if not _is_regulator(session):
+    if not is_regulator(session):
         _require_own_admin(session, record["msp"])
         _require_self_service(changed)
-    return _put(session, {**record, "roles": roles})
-
-
-def add_licence(session: Session, args: Arguments) -> Record:
-    """participant:addLicence, by a regulator, auditor or customs authority."""
-    party, licence = args.party("id"), _licence(args.inner("licence"))
-    args.done()
-    registrar = session.require_role("regulator", "customs", "auditor")["id"]
-    record = require_party(session.records, party)
-    if party == registrar and not _is_regulator(session):
-        raise Refusal(
-            "ROLE_NOT_ALLOWED",
-            f"{party} may not license itself; another authority's entry is accepted.",
-            "/id",
-        )
-    if any(item["number"] == licence["number"] for item in record["licences"]):
-        raise Refusal(
-            "LICENCE_EXISTS",
-            f"{party} already has the licence {licence['number']}; a new number is accepted.",
-            "/licence/number",
-        )
-    licences = [*record["licences"], {**licence, "registered_by": registrar}]
-    return _put(session, {**record, "licences": licences})
-
-
-def revoke_licence(session: Session, args: Arguments) -> Record:
-    """participant:revokeLicence, by a regulator or the authority that entered it."""
-    party, number = args.party("id"), args.text("number", 100)
-    args.done()
-    own = session.require_role("regulator", "customs", "auditor")
-    record = require_party(session.records, party)
-    found = [item for item in record["licences"] if item["number"] == number]
-    if not found:
-        raise Refusal(
-            "NOT_FOUND",
-            f"{party} has no licence {number}; one of its licences is accepted.",
-            "/number",
-        )
-    if "regulator" not in own["roles"] and found[0]["registered_by"] != own["id"]:
-        raise Refusal(
-            "ROLE_NOT_ALLOWED",
-            f"Licence {number} was entered by {found[0]['registered_by']}; that party or a "
-            "regulator is accepted.",
-        )
-    licences = [
-        {**item, "status": "revoked"} if item["number"] == number else item
-        for item in record["licences"]
-    ]
-    return _put(session, {**record, "licences": licences})
+    return put_party(session, {**record, "roles": roles})
 
 
 def add_location(session: Session, args: Arguments) -> Record:
@@ -143,11 +103,11 @@ def add_location(session: Session, args: Arguments) -> Record:
     party, location = args.party("id"), args.text("location", 512)
     args.done()
     record = dict(require_party(session.records, party))
-    if not _is_regulator(session) and session.party()["id"] != party:
+    if not is_regulator(session) and session.party()["id"] != party:
         _require_own_admin(session, record["msp"])
     record["locations"] = list(record["locations"])
     _claim_location(session, record, location)
-    return _put(session, record)
+    return put_party(session, record)
 
 
 def get(session: Session, args: Arguments) -> Record:
@@ -173,19 +133,6 @@ def list_all(session: Session, args: Arguments) -> Record:
     }
 
 
-def licence_for(party: Record, kind: str, now_ms: int) -> Record | None:
-    """The first licence in force that covers `kind` (a role or a certificate type)."""
-    for licence in party["licences"]:
-        if (
-            licence["kind"] == kind
-            and licence["status"] == "active"
-            and licence["valid_from_ms"] <= now_ms < licence["valid_until_ms"]
-        ):
-            found: Record = licence
-            return found
-    return None
-
-
 def _party_id(args: Arguments) -> str:
     if args.has("slug"):
         return as_party("urn:tracemark:party:" + args.text("slug", 40))
@@ -204,7 +151,7 @@ def _registrar(session: Session, record: Record, licensed: bool) -> str:
     records = session.records
     if records.get(_OPENED) is None:
         return _open(session, record)
-    if _is_regulator(session):
+    if is_regulator(session):
         return str(session.party()["id"])
     _require_own_admin(session, record["msp"])
     _require_self_service(frozenset(record["roles"]))
@@ -235,15 +182,6 @@ def _open(session: Session, record: Record) -> str:
         {"opened_by": record["id"], "time_ms": session.now_ms, "tx_id": session.stub.tx_id},
     )
     return str(record["id"])
-
-
-def _is_regulator(session: Session) -> bool:
-    try:
-        return "regulator" in session.party()["roles"]
-    except Refusal as error:
-        if error.code == "CALLER_UNKNOWN" and session.caller.is_admin:
-            return False
-        raise
 
 
 def _require_own_admin(session: Session, msp: str) -> None:
@@ -303,12 +241,7 @@ def _set_status(session: Session, args: Arguments, before: str, after: str) -> R
             f"{party} is {record['status']}; a party that is {before} is accepted.",
             "/id",
         )
-    return _put(session, {**record, "status": after, "reason": reason})
-
-
-def _put(session: Session, record: Record) -> Record:
-    session.records.put(party_key(record["id"]), record)
-    return record
+    return put_party(session, {**record, "status": after, "reason": reason})
 
 
 def _roles(args: Arguments) -> list[str]:
@@ -330,20 +263,3 @@ def _country(args: Arguments) -> str:
             "/country",
         )
     return country
-
-
-def _licence(args: Arguments) -> Record:
-    record: Record = {
-        "number": args.text("number", 100),
-        "kind": args.text("kind", 100),
-        "issuer": args.text("issuer", 200),
-        "valid_from_ms": args.time("valid_from_ms"),
-        "valid_until_ms": args.time("valid_until_ms"),
-        "status": "active",
-    }
-    args.done()
-    if record["valid_until_ms"] <= record["valid_from_ms"]:
-        raise Refusal(
-            "BAD_ARGUMENT", "A licence must end after it begins.", "/licence/valid_until_ms"
-        )
-    return record

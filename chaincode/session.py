@@ -138,6 +138,22 @@ def require_active(records: Records, party: str, where: str = "/actor") -> Recor
     return found
 
 
+def is_regulator(session: Session) -> bool:
+    """Whether the caller's party is a regulator (an unregistered administrator is not)."""
+    try:
+        return "regulator" in session.party()["roles"]
+    except Refusal as error:
+        if error.code == "CALLER_UNKNOWN" and session.caller.is_admin:
+            return False
+        raise
+
+
+def put_party(session: Session, record: Record) -> Record:
+    """Write a party's record."""
+    session.records.put(party_key(record["id"]), record)
+    return record
+
+
 def _require_not_suspended(party: Record) -> None:
     if party["status"] != "active":
         raise Refusal(

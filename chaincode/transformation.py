@@ -15,10 +15,11 @@ from __future__ import annotations
 from typing import Final
 
 from chaincode import carbon_pool, items, lots
+from chaincode.balances import balance_key
 from chaincode.event import Amount, EventRun
 from chaincode.identifiers import Identifier
 from chaincode.items import item_key
-from chaincode.lots import Lot, balance_key
+from chaincode.lots import Lot
 from chaincode.products import convert, piece_mass
 from chaincode.records import Record
 from chaincode.steps import MAKERS, Operation
