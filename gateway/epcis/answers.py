@@ -8,7 +8,7 @@ from typing import Any
 
 from chaincode.errors import IdentifierError
 from chaincode.identifiers import canonical
-from gateway.epcis.jobs import Job
+from gateway.epcis.job_store import Job
 from gateway.epcis.negotiation import iso
 from gateway.epcis.vocabulary import EPCIS_CONTEXTS
 

@@ -115,7 +115,7 @@ async def list_captures(request: Request, caller: CallerDep, container: Containe
     before = _job_token(request.query_params.get("nextPageToken"))
     jobs = jobs_of(container)
     owner = caller.party or caller.user
-    found = await run_in_threadpool(jobs.owned_by, owner, before, limit + 1)
+    found = await run_in_threadpool(jobs.store.owned_by, owner, before, limit + 1)
     token = ""
     if len(found) > limit:
         found = found[:limit]
@@ -127,7 +127,7 @@ async def list_captures(request: Request, caller: CallerDep, container: Containe
 async def get_capture(
     request: Request, capture_id: str, caller: CallerDep, container: ContainerDep
 ) -> Response:
-    job = await run_in_threadpool(jobs_of(container).get, capture_id)
+    job = await run_in_threadpool(jobs_of(container).store.get, capture_id)
     if job is None or (job.owner != (caller.party or caller.user) and not oversees(caller)):
         raise no_such("capture job", capture_id)
     return answer_json(request, capture_job(job))

@@ -323,7 +323,7 @@ def test_jobs_survive_a_restart(tmp_path: Path) -> None:
             Sender("MakersMSP", "maker", MAKER),
             "rollback",
         )
-        assert jobs.get(job.id) is not None
+        assert jobs.store.get(job.id) is not None
         assert running.get(f"/capture/{job.id}").json()["running"] is True
     with running_gateway(home) as running:
         deadline = time.monotonic() + 30
@@ -377,7 +377,7 @@ def test_full_disk(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = gateway.container.home / "gateway" / "captures"
     before = sorted(folder.iterdir())
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.epcis.jobs.os.fsync", full)
+        patched.setattr("gateway.epcis.job_store.os.fsync", full)
         answer = gateway.post("/capture", document(commissioned()))
     assert answer.status_code == 507
     assert answer.json()["code"] == "STORAGE_UNAVAILABLE"
