@@ -66,7 +66,8 @@ def declared_facts(
             raise CredentialError(f"the ledger already shows {name}; it cannot be declared")
         if not name.isidentifier() or len(name) > 60 or not claim.value.strip():
             raise CredentialError(f"{name!r} is not a field with a value")
-        if any(ord(c) < 32 or c in _DIRECTION_MARKS for c in claim.value + (claim.unit or "")):
+        texts = f"{claim.value}{claim.unit or ''}{claim.checked_by or ''}"
+        if any(ord(c) < 32 or c in _DIRECTION_MARKS for c in texts):
             raise CredentialError(f"{name} holds control or direction characters")
         seen = _inspection(claim.checked_by, life)
         facts.append(

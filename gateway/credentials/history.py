@@ -25,7 +25,8 @@ class History:
 
     made: the event that brought the subject into being. origins: first events of its materials
     (of the subject itself when it was made from nothing). ancestors: identifiers it was made from,
-    nearest first. cut: whether the walk reached its bound.
+    nearest first. related: every identifier the walk met, containers included. cut: whether the
+    walk reached its bound.
     """
 
     subject: str
@@ -33,6 +34,7 @@ class History:
     made: Record | None = None
     origins: list[Record] = field(default_factory=list)
     ancestors: list[str] = field(default_factory=list)
+    related: list[str] = field(default_factory=list)
     cut: bool = False
 
 
@@ -54,6 +56,7 @@ def history(connection: Connection, subject: str) -> History:
         if subject in made:
             found.made = event.record
     found.ancestors = list(sources)[1:]
+    found.related = list(walk.depths)
     return found
 
 

@@ -37,7 +37,7 @@ JCS = "eddsa-jcs-2022"
 RDFC = "eddsa-rdfc-2022"
 SUITES = (JCS, RDFC)
 MAX_RDF_WORK = 50_000
-MAX_RDF_NODES = 2_000
+MAX_RDF_NODES = 500
 
 _jcs = EddsaJcsProofSuite()
 _rdfc = DataIntegrityProofSuite()

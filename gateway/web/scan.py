@@ -27,6 +27,7 @@ from gateway.web.view import View
 
 _COMPARE = ("serialNumber", "lot", "expiryDate", "brand", "material", "colour", "netQuantity")
 MAX_CERTIFICATES = 20
+MOST_WATCHED = 500
 
 
 class Scanner:
@@ -58,7 +59,7 @@ class Scanner:
             "lot": lot,
             "serial": subject.serial,
             "gtin": subject.gtin,
-            "watch": tuple(dict.fromkeys([*subjects, *life.ancestors])),
+            "watch": tuple(dict.fromkeys([*subjects, *life.related]))[:MOST_WATCHED],
         }
         if not life.events and not records:
             known = subject.kind == "gtin" and product is not None

@@ -7,8 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from gateway.digital_link import LinkError, from_uri
 from gateway.http.resolve import router
+from gateway.readmodel import tables
 from tests.certificates.test_certify import _document
 from tests.certificates.world import COFFEE, INSULIN, WATCH
 from tests.web.conftest import Site
@@ -261,3 +264,35 @@ def test_answers_are_json_that_any_parser_reads(client: httpx.Client) -> None:
         for path in (COFFEE, INSULIN, WATCH, "/417/9521105000005", "/00/095211020000041018"):
             body: Any = json.loads(client.get(path, headers={"Accept": accept}).content)
             assert isinstance(body, dict)
+
+
+def test_everything_on_the_ledger_has_a_page(site: Site, client: httpx.Client) -> None:
+    """Whatever was ever captured can be scanned: no identifier may break the page."""
+    with site.world.container.readmodel.read() as connection:
+        known = {row[0] for row in connection.execute(select(tables.event_ids.c.identifier))}
+    scanned = 0
+    for identifier in sorted(known):
+        try:
+            path = from_uri(identifier).path
+        except LinkError:
+            continue
+        for accept in ("text/html", "application/json"):
+            answer = client.get(path, headers={"Accept": accept})
+            assert answer.status_code == 200, identifier
+        assert answer.json()["journey"] or answer.json()["kind"] == "gtin", identifier
+        scanned += 1
+    assert scanned > 40
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("dispensed", "PRODUCT_DISPENSED"), ("destroyed", "PRODUCT_DESTROYED")],
+)
+def test_packs_that_met_their_end_say_so(
+    site: Site, client: httpx.Client, status: str, code: str
+) -> None:
+    with site.world.container.readmodel.read() as connection:
+        records = [json.loads(row[0]) for row in connection.execute(select(tables.items.c.record))]
+    identifier = next(record["id"] for record in records if record["status"] == status)
+    answer = client.get(from_uri(identifier).path, headers={"Accept": "application/json"})
+    assert answer.json()["headline"]["code"] == code
