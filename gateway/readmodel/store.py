@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, select
 
 from gateway.database import reading, upgrade, writing
 from gateway.errors import DatabaseUnavailable
-from gateway.readmodel import tables
+from gateway.readmodel import bulk, tables
 
 PROJECTION_VERSION = 1
 """Raised whenever the same blocks would give other rows; older databases are rebuilt."""
+
+_FRESH = (1, 0, "", 1, PROJECTION_VERSION)
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,10 @@ class ReadModel:
 
     def _open_projection(self) -> int:
         with writing(self.engine) as connection:
-            row = connection.execute(select(tables.projection)).first()
-            if row is None or row.version != PROJECTION_VERSION:
-                if row is not None:
-                    log.warning("read model rebuild", extra={"from_version": row.version})
+            bulk.insert_new(connection, tables.projection, [_FRESH])
+            row = connection.execute(select(tables.projection).with_for_update()).one()
+            if row.version != PROJECTION_VERSION:
+                log.warning("read model rebuild", extra={"from_version": row.version})
                 _clear(connection)
                 return 0
             return int(row.height)
@@ -154,11 +156,7 @@ class ReadModel:
 def _clear(connection: Connection) -> None:
     for table in tables.metadata.sorted_tables:
         connection.execute(table.delete())
-    connection.execute(
-        insert(tables.projection).values(
-            id=1, height=0, last_hash="", next_seq=1, version=PROJECTION_VERSION
-        )
-    )
+    bulk.upsert(connection, tables.projection, [_FRESH])
 
 
 def _path(engine: Engine) -> Path | None:
