@@ -178,9 +178,9 @@ class Sequencer:
             self._changed.wait(min(deadline - now, _GAP_SECONDS))
 
     def _anyone_expected(self, since: float) -> bool:
-        while self._expected:
-            tx_id = next(iter(self._expected), None)
-            if tx_id is None or self._expected.get(tx_id, 0.0) >= since:
+        # `expect` and `forget` change the table without our lock; copying its keys is atomic.
+        for tx_id in list(self._expected):
+            if self._expected.get(tx_id, 0.0) >= since:
                 break
             self._expected.pop(tx_id, None)
         return bool(self._expected)
