@@ -68,17 +68,17 @@ class Client:
 
     def get(self, path: str, params: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
         """GET a JSON resource."""
-        return self.request("GET", path, params=_present(params), **kwargs).json()
+        return self._read(self.request("GET", path, params=_present(params), **kwargs))
 
     def post(self, path: str, body: Any = None, **kwargs: Any) -> Any:
         """POST a JSON body; returns the JSON answer, or None where there is none."""
         answer = self.request("POST", path, json=body, **kwargs)
-        return answer.json() if answer.content else None
+        return self._read(answer) if answer.content else None
 
     def delete(self, path: str, **kwargs: Any) -> Any:
         """DELETE a resource."""
         answer = self.request("DELETE", path, **kwargs)
-        return answer.json() if answer.content else None
+        return self._read(answer) if answer.content else None
 
     def records(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Any]:
         """Every record of a paged list (``{"records", "next"}``, read on with ``after``)."""
@@ -92,7 +92,7 @@ class Client:
 
     def put(self, path: str, body: Any) -> Any:
         """PUT a JSON body; returns the JSON answer."""
-        return self.request("PUT", path, json=body).json()
+        return self._read(self.request("PUT", path, json=body))
 
     def probe(self, path: str) -> httpx.Response:
         """GET once, whatever the status; raises Unreachable where nothing answers."""
@@ -129,6 +129,17 @@ class Client:
         if answer.status_code >= 400:
             raise problem(answer)
         return answer
+
+    def _read(self, answer: httpx.Response) -> Any:
+        """The JSON of an answer; another web server's page is no answer of a gateway."""
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise Unexpected(
+                f"{self.profile.url} answered {answer.status_code} without JSON",
+                code="NO_GATEWAY",
+                hint="is this the address of a Tracemark gateway?",
+            ) from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
         what = str(error) or type(error).__name__

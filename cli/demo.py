@@ -88,13 +88,25 @@ def run(
       tracemark demo run --once
       tracemark demo run --reset --port 8080
     """
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        result = _run(home, host, port, once, reset, stories, as_json)
+    except KeyboardInterrupt:
+        note("interrupted; what is on the ledger stays, and the next start goes on from there")
+        raise
+    return None if all(story["verdict"] == "valid" for story in result["stories"]) else NEGATIVE
+
+
+def _run(
+    home: Path, host: str, port: int, once: bool, reset: bool, stories: Path | None, as_json: bool
+) -> dict[str, Any]:
+    """Make, load, show, and unless `once` serve until stopped; returns what was shown."""
     from cli.loading import Keys
     from cli.running import running_gateway
     from cli.stories import default_folder, load_network_parties, load_stories
     from gateway.logging_setup import configure
     from gateway.settings import Settings
 
-    signal.signal(signal.SIGTERM, _as_interrupt)
     folder = stories or default_folder()
     told, parties = load_stories(folder), load_network_parties(folder)
     if reset:
@@ -128,7 +140,7 @@ def run(
             _print(result, codes=not once)
         if not once:
             _serve_until_stopped(gateway)
-    return None if all(story.verdict == "valid" for story in shown) else NEGATIVE
+    return result
 
 
 @command(demo, "load")

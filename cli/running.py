@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -36,9 +37,15 @@ def running_gateway(settings: Settings) -> Iterator[Running]:
     """
     from gateway.container import open_container
     from gateway.serve import server_of
+    from nodes.checks.lock import home_lock
 
-    listening = _bind(settings.host, settings.port)
-    with listening, open_container(settings) as container:
+    with home_lock(settings.home):
+        pass  # a home that is open elsewhere is the better reason than a port that is taken
+    with contextlib.ExitStack() as parts:
+        listening = parts.enter_context(_bind(settings.host, settings.port))
+        port = listening.getsockname()[1]
+        settings = settings.model_copy(update={"port": port})
+        container = parts.enter_context(open_container(settings))
         server = server_of(settings, container)
         ready, stopped = threading.Event(), threading.Event()
         server.announce = ready.set
@@ -55,7 +62,6 @@ def running_gateway(settings: Settings) -> Iterator[Running]:
         try:
             if not ready.wait(START_S) or stopped.is_set():
                 raise Unreachable("the gateway did not start; its log says why")
-            port = listening.getsockname()[1]
             yield Running(f"http://{settings.host}:{port}", container, stopped)
         finally:
             server.should_exit = True

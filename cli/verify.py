@@ -96,11 +96,20 @@ def _credentials(what: str, client: Client, offline: bool) -> list[bytes]:
     if offline:
         raise UsageFault("--offline verifies a document: give a file or - (standard input)")
     if (number := _number(what)) is not None:
-        return [client.request("GET", f"/v1/certificates/{number}").content]
+        place = f"/v1/certificates/{number}"
+        elsewhere = _other_origin(what, client)
+        return [_fetched(elsewhere + place) if elsewhere else client.request("GET", place).content]
     subject = _subject(what)
     if subject is not None:
         return _of_item(client, subject)
     return [_fetched(what)]
+
+
+def _other_origin(what: str, client: Client) -> str:
+    """Scheme and authority of a web address that is not the client's gateway, or ""."""
+    parts = urlsplit(what)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if parts.netloc and not client.profile.url.startswith(origin) else ""
 
 
 def _number(what: str) -> str | None:
