@@ -1,1 +1,3 @@
-"""What a validating organisation runs: identity, endorsement, ordering, validation, ledger, payloads."""
+"""What a validating organisation runs: identity, endorsement, ordering, validation, ledger,
+payloads.
+"""

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
+from network import MAKER_PARTY, Bench
+from submit import EPCIS_CONTEXT, commission_event
 
 from gateway.epcis.capture import PROCEED, Capturer, Outcome
 from gateway.epcis.document import read_document
 from gateway.epcis.prepare import prepare
 from gateway.payloads import LocalPayloads
-from network import MAKER_PARTY, Bench
-from submit import EPCIS_CONTEXT, commission_event
 
 EVENTS_PER_DOCUMENT = 1000
 DOCUMENTS_AT_ONCE = 2

@@ -35,7 +35,7 @@ def _mean_us_threads(call: Callable[[], object], threads: int, repeat: int = 200
 
 
 def measure() -> dict[str, float]:
-    """Microseconds per P-256 signature and verification, alone and on every core; a synced write."""
+    """P-256 signatures and verifications alone and on every core, and a synced write."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()))

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from network import ORGANISATIONS, Bench
+from submit import EPCIS_CONTEXT
 
 from gateway.epcis.capture import PROCEED, Capturer
 from gateway.epcis.document import read_document
 from gateway.epcis.prepare import prepare
 from gateway.payloads import LocalPayloads
-from network import ORGANISATIONS, Bench
 from nodes.identity.issue import issue_user
-from submit import EPCIS_CONTEXT
 
 PARTIES = 27
 COUNTRIES = ("BR", "PT", "DE", "PL", "FR")

@@ -9,13 +9,14 @@ from urllib.parse import quote, urlsplit
 
 import chain
 import load
+from server import bare_endpoint, gateway
+from submit import percentiles
+
 from gateway.certify import Order
 from gateway.container import Container, open_container
 from gateway.credentials.service import clock_ms, service_of
 from gateway.settings import Settings
 from nodes.identity.signer import load_signer
-from server import bare_endpoint, gateway
-from submit import percentiles
 
 TRACES = 200
 CERTIFICATES = 40

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import orjson
+from network import GTIN, Bench
 
 from chaincode.projection import project
 from gateway.epcis.hash import event_hash
-from network import GTIN, Bench
 
 EPCIS_CONTEXT = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"]
 SUBMITTERS = 2
