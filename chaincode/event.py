@@ -249,6 +249,11 @@ class EventRun:
 
 
 def _parties(ends: Sequence[dict[str, str]]) -> list[str]:
-    found = [end["id"] for end in ends if end.get("type") == "possessing_party"]
-    found += [end["id"] for end in ends if end.get("type") == "owning_party"]
-    return list(dict.fromkeys(found))
+    holders, owners = [], []
+    for end in ends:
+        kind = end.get("type")
+        if kind == "possessing_party":
+            holders.append(end["id"])
+        elif kind == "owning_party" and end["id"] not in holders:
+            owners.append(end["id"])
+    return holders + owners

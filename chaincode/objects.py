@@ -26,10 +26,11 @@ def object_event(run: EventRun) -> None:
     """Apply an ObjectEvent."""
     p = run.p
     op = operation_of(p.get("action"), p.get("step"), run.disposition)
+    resale = "to" in p and run.buyer is not None
     for identifier, quantity, where in run.goods("epcs", "quantities"):
         if quantity is not None:
             lot_rules.apply(run, op, identifier, quantity, where)
-        elif run.buyer is not None and _changes_owner(run, op, identifier):
+        elif resale and _changes_owner(run, op, identifier):
             transfer(run, identifier, where)
         else:
             item_rules.apply(run, op, identifier, where)

@@ -47,16 +47,14 @@ def undo_of(records: Records, mark: int) -> dict[str, Any] | None:
         if before is None:
             undo[name] = None
             continue
-        old = {
-            field: value
-            for field, value in before.items()
-            if field not in _KEPT and (after is None or after.get(field) != value)
-        }
-        if after is not None:
-            for field in after:
-                if field not in before:
-                    old[field] = None
-        old["last"] = last_of(before)
+        old: dict[str, Any] = {"last": last_of(before)}
+        now = after if after is not None else {}
+        for field, value in before.items():
+            if field not in _KEPT and now.get(field) != value:
+                old[field] = value
+        for field in now:
+            if field not in before:
+                old[field] = None
         undo[name] = old
     return undo if len(undo) <= MAX_UNDO else None
 
