@@ -88,12 +88,8 @@ class Contents:
         try:
             if store is None:
                 raise PayloadUnknown.of(commitment)
-            receipt = store.receipt(commitment)
             self._seen[event["msp"]].add(bytes.fromhex(commitment))
-            if receipt is not None:
-                self._receipt(receipt, event, where)
-                return
-            payload = store.verify(commitment).payload
+            found = store.examine(commitment)
         except PayloadUnknown:
             self._report.add("PAYLOAD_MISSING", where)
         except PayloadCorrupted as error:
@@ -101,8 +97,11 @@ class Contents:
         except StoreUnavailable as error:
             self._report.add("PAYLOAD_STORE", where, error.message)
         else:
+            if isinstance(found, ErasureReceipt):
+                self._receipt(found, event, where)
+                return
             self._report.counts["payloads"] += 1
-            self._content(payload, event, where)
+            self._content(found.payload, event, where)
 
     def _receipt(self, receipt: ErasureReceipt, event: Record, where: str) -> None:
         self._report.counts["receipts"] += 1
@@ -140,8 +139,7 @@ class Contents:
                     continue
                 orphans += 1
                 try:
-                    if store.receipt(commitment) is None:
-                        store.verify(commitment)
+                    store.examine(commitment)
                 except PayloadCorrupted as error:
                     self._report.add("PAYLOAD_CORRUPTED", f"{msp_id}, {commitment}", error.message)
         except StoreUnavailable as error:

@@ -68,7 +68,7 @@ class Report:
         """Note a finding; the code's own sentence comes first."""
         self.kinds[code] += 1
         if self.kinds[code] <= MAX_OF_A_KIND:
-            sentence = CODES[code] + (f" {message}" if message else "")
+            sentence = " ".join(f"{CODES[code]} {message}".split())
             self.findings.append(Finding(code, where, sentence))
 
     def codes(self) -> set[str]:

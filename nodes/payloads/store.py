@@ -220,13 +220,23 @@ class PayloadStore:
         return head.meta
 
     def verify(self, commitment: str) -> StoredPayload:
-        """Open and check one payload, unlogged, for this node's own checks; raises likewise."""
-        self.describe(commitment)
+        """Open and check one payload, unlogged, for this node's own checks.
+
+        Raises PayloadUnknown, PayloadErased or PayloadCorrupted.
+        """
+        found = self.examine(commitment)
+        if isinstance(found, ErasureReceipt):
+            raise PayloadErased(commitment, found)
+        return found
+
+    def examine(self, commitment: str) -> StoredPayload | ErasureReceipt:
+        """:meth:`verify`, or the receipt of an erased payload."""
         key, vault = commitment_key(commitment), self._vault
-        head, body = vault.head(commitment), vault.db.get(BODY, key)
-        return envelope.open_body(
-            key, head, body, envelope.payload_key_of(key, head, vault.keyring)
-        )
+        head = vault.head(commitment)
+        if head.receipt is not None:
+            return head.receipt
+        payload_key = envelope.payload_key_of(key, head, vault.keyring)
+        return envelope.open_body(key, head, vault.db.get(BODY, key), payload_key)
 
     def receipt(self, commitment: str) -> ErasureReceipt | None:
         """The receipt of an erased payload, None while it is present; raises PayloadUnknown."""
