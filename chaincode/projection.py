@@ -102,7 +102,7 @@ def project(event: dict[str, Any]) -> Projection:
         _put(found, "transformation_id", _id(_text(event["transformationID"])))
     _put(found, "read_point", _place(event.get("readPoint")))
     _put(found, "location", _place(event.get("bizLocation")))
-    _put(found, "country", _own(event, "country"))
+    _put(found, "country", _text(_own(event, "country")))
     if "sourceList" in event:
         _put(found, "from", _ends(event["sourceList"], "source"))
     if "destinationList" in event:
@@ -115,7 +115,7 @@ def project(event: dict[str, Any]) -> Projection:
     ilmd = event.get("ilmd")
     if isinstance(ilmd, dict):
         _put(found, "expiry", _expiry(ilmd))
-    _put(found, "disclosure", _own(event, "disclosure"))
+    _put(found, "disclosure", _text(_own(event, "disclosure")))
     declaration = event.get("errorDeclaration")
     if isinstance(declaration, dict):
         found["error"] = _error(declaration)
@@ -123,10 +123,14 @@ def project(event: dict[str, Any]) -> Projection:
 
 
 def carbon_of(event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The event's `tm:carbon` records with subjects canonical; [] where it has none."""
+    """The event's `tm:carbon` records: subjects canonical, numbers as decimals; [] without any."""
     found = []
     for item in _dicts(_own(event, "carbon"), "stage"):
         record = dict(item)
+        for part, name in (("activity", "amount"), ("factor", "value_mg_per_unit")):
+            inner = record.get(part)
+            if isinstance(inner, dict) and isinstance(inner.get(name), int | float):
+                record[part] = {**inner, name: plain_decimal(inner[name]) or "NaN"}
         if "subjects" in record:
             record["subjects"] = [_id(text) for text in _strings(record["subjects"])]
         found.append(record)

@@ -7,16 +7,20 @@ data nobody set a policy for, a record that cannot be written.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from world import World, entry_of
 
-SHARED = Path("/work/shared/vectors")
-DOCUMENTS = sorted((SHARED / "gs1-epcis-2.0" / "examples").rglob("*.jsonld")) + sorted(
-    (SHARED / "fsma204").glob("*.jsonld")
-)
+ROOT = Path(__file__).parents[2]
+VECTORS = Path(os.environ.get("TRACEMARK_VECTORS") or ROOT.parent / "shared" / "vectors")
+DOCUMENTS = [
+    *sorted((VECTORS / "gs1-epcis-2.0" / "examples").rglob("*.jsonld")),
+    *sorted((VECTORS / "fsma204").glob("*.jsonld")),
+    *sorted((ROOT / "tests" / "epcis" / "vectors" / "event-hash").glob("*.jsonld")),
+]
 
 
 def events_of(path: Path) -> list[dict[str, Any]]:
@@ -26,7 +30,6 @@ def events_of(path: Path) -> list[dict[str, Any]]:
     return list(body.get("eventList") or [body["event"]])
 
 
-@pytest.mark.skipif(not DOCUMENTS, reason="vectors are not on this machine")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_document_is_anchored_alone(world: World, path: Path) -> None:
     entries = [entry_of(event) for event in events_of(path)]
