@@ -15,7 +15,6 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
-from chaincode.errors import IdentifierError
 from chaincode.identifiers import canonical
 from gateway.auth import Caller
 from gateway.certify import Order, certificate_id, uuid_of
@@ -24,8 +23,10 @@ from gateway.credentials.errors import CredentialError, FactsMissing, MalformedC
 from gateway.credentials.evidence import LedgerEvidence, anchor_of
 from gateway.credentials.facts import Claim
 from gateway.credentials.service import CertificateService, clock_ms, service_of
+from gateway.digital_link import LinkError, from_uri
 from gateway.errors import Problem, add_problem_types, translates
 from gateway.http.deps import get_container, require_caller
+from gateway.ledger.client import Committed
 from gateway.readmodel import tables
 from gateway.web import negotiation
 
@@ -122,9 +123,11 @@ def issue(body: IssueBody, service: ServiceDep, caller: CallerDep) -> Response:
         supersedes=certificate_id(body.supersedes) if body.supersedes else None,
     )
     issued = service.certifier.issue(signer, order, clock_ms(), service.footprint)
+    last = issued.committed
     if order.supersedes:
-        _submit(service, caller, "supersede", order.supersedes, body.supersede_reason, issued.id)
-    service.readmodel.wait_for(issued.committed.tx_id, COMMIT_WAIT_S)
+        reason = body.supersede_reason
+        last = _submit(service, caller, "supersede", order.supersedes, reason, issued.id)
+    service.readmodel.wait_for(last.tx_id, COMMIT_WAIT_S)
     path = f"/v1/certificates/{uuid_of(issued.id)}"
     answer = {
         "id": issued.id,
@@ -275,7 +278,7 @@ def _verify(service: CertificateService, raw: bytes) -> Response:
 
 def _submit(
     service: CertificateService, caller: Caller, change: str, id: str, reason: str, by: str | None
-) -> Any:
+) -> Committed:
     argument = {"id": id, "reason": reason} | ({"by": by} if by else {})
     return service.certifier.ledger.submit_and_wait(
         _signer(caller), f"certificate:{change}", argument
@@ -317,8 +320,6 @@ def _instant_ms(text: str) -> int:
 
 
 def _path_of(subject: str) -> str:
-    from gateway.digital_link import LinkError, from_uri
-
     try:
         return from_uri(subject).path
     except LinkError:
@@ -330,6 +331,3 @@ def _json(
 ) -> Response:
     headers = {"access-control-allow-origin": "*"} | ({"location": location} if location else {})
     return Response(orjson.dumps(value), status_code, media_type=media, headers=headers)
-
-
-__all__ = ["IdentifierError", "router"]
