@@ -103,9 +103,10 @@ class Capturer:
 
     def _batch(self, batch: Sequence[PreparedEvent], behaviour: str, outcome: Outcome) -> bool:
         """One transaction; False where nothing more should be tried."""
-        commitments = self.payloads.put_many(
-            self.msp_id, [self._payload(event) for event in batch], signer=self.signer
-        )
+        commitments: list[str] = []
+        for part in _by_payload_bytes(batch):
+            payloads = [self._payload(event) for event in part]
+            commitments += self.payloads.put_many(self.msp_id, payloads, signer=self.signer)
         argument: dict[str, Any] = {
             "events": [
                 _entry(event, commitment)
@@ -185,13 +186,24 @@ class Capturer:
 
 
 def batches(events: Sequence[PreparedEvent], limit: int) -> Iterator[Sequence[PreparedEvent]]:
-    """`events` in order, cut by count and by bytes."""
-    start = size = 0
+    """`events` in order, as transactions: cut by count and by bytes."""
+    return _cut(events, limit, lambda event: event.size)
+
+
+def _by_payload_bytes(events: Sequence[PreparedEvent]) -> Iterator[Sequence[PreparedEvent]]:
+    return _cut(events, len(events), lambda event: len(event.payload))
+
+
+def _cut(
+    events: Sequence[PreparedEvent], limit: int, size_of: Callable[[PreparedEvent], int]
+) -> Iterator[Sequence[PreparedEvent]]:
+    start = total = 0
     for position, event in enumerate(events):
-        if position > start and (position - start >= limit or size + event.size > BATCH_BYTES):
+        size = size_of(event)
+        if position > start and (position - start >= limit or total + size > BATCH_BYTES):
             yield events[start:position]
-            start, size = position, 0
-        size += event.size
+            start, total = position, 0
+        total += size
     if start < len(events):
         yield events[start:]
 

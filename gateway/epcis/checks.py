@@ -185,8 +185,12 @@ class Checker:
         if isinstance(found, IdentifierError):
             self.add(pointer, found.code, found.message)
             return None
-        if found.kind == "other" and ":" not in value:
-            self.add(pointer, "BAD_URI", f"{value[:80]!r} is no URI")
+        if ":" not in value:
+            self.add(
+                pointer,
+                "BAD_URI",
+                f"{value[:80]!r} is no URI; EPCIS takes a Digital Link such as {found.uri}",
+            )
         return found
 
     def epcs(self, value: Any, pointer: str) -> None:
@@ -270,8 +274,6 @@ class Checker:
             elif name != "bizTransaction":
                 self.add(where + "/type", "MISSING", "type is missing")
             if name in entry:
-                if name == "bizTransaction":
-                    self.uri_text(entry[name], f"{where}/{name}")
                 self.identifier(entry[name], f"{where}/{name}")
             else:
                 self.add(f"{where}/{name}", "MISSING", f"{name} is missing")

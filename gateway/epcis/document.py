@@ -97,7 +97,7 @@ def as_document(root: Json) -> Document:
         return Document("events", None, _events(root, ""), "", root)
     if not isinstance(root, dict):
         raise DocumentError("NOT_EPCIS", "a JSON object or a list of events is expected")
-    kind = root.get("type", root.get("isA"))
+    kind = root.get("type")
     context = root.get("@context")
     if kind == "EPCISDocument":
         body = _object(root, "epcisBody", "")

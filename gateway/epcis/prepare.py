@@ -25,7 +25,8 @@ class PreparedEvent:
     """One event ready to be anchored.
 
     index: 0-based place in the document; pointer: the same as a JSON pointer. hash: ``ni:`` URI.
-    payload: the bytes to commit to. projection, carbon: as the contract reads them.
+    payload: the bytes to commit to. projection, carbon: as the contract reads them. size: bytes
+    the event roughly adds to a transaction.
     """
 
     index: int
@@ -34,6 +35,7 @@ class PreparedEvent:
     payload: bytes
     projection: dict[str, Any]
     carbon: list[dict[str, Any]]
+    size: int
 
     @property
     def disclosure(self) -> str:
@@ -43,11 +45,6 @@ class PreparedEvent:
     @property
     def country(self) -> str:
         return str(self.projection.get("country", ""))
-
-    @property
-    def size(self) -> int:
-        """Bytes this event roughly adds to a transaction's argument."""
-        return len(self.payload) + 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +79,21 @@ def prepare_each(document: Document) -> Iterator[PreparedEvent | Fault]:
         if findings:
             yield Fault(index, pointer, tuple(findings))
             continue
+        projection = project(event)
+        carbon = [_without_floats(record) for record in carbon_of(event)]
         yield PreparedEvent(
             index,
             pointer,
             hasher.hash(event),
             head + orjson.dumps(event) + b"}",
-            project(event),
-            [_without_floats(record) for record in carbon_of(event)],
+            projection,
+            carbon,
+            _ENTRY_BYTES + len(orjson.dumps((projection, carbon))),
         )
+
+
+_ENTRY_BYTES = 256
+"""Hash, commitment and punctuation of one event in a transaction's argument."""
 
 
 def payload_parts(payload: bytes) -> tuple[Any, dict[str, Any]]:

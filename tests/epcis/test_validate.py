@@ -93,6 +93,7 @@ def test_own_samples_pass(event: dict[str, Any]) -> None:
         ({"epcList": [ITEM.replace("3213", "3214")]}, "BAD_CHECK_DIGIT", "/epcList/0"),
         ({"epcList": ["urn:epc:id:sgtin:1.2.3"]}, "BAD_IDENTIFIER", "/epcList/0"),
         ({"epcList": ["just text"]}, "BAD_IDENTIFIER", "/epcList/0"),
+        ({"epcList": ["(01)09521234543213(21)A1"]}, "BAD_URI", "/epcList/0"),
         ({"epcList": [ITEM + "\u202e"]}, "UNSAFE_CHARACTERS", "/epcList/0"),
         ({"epcList": [ITEM + "\u200b"]}, "UNSAFE_CHARACTERS", "/epcList/0"),
         ({"epcList": []}, "MISSING", ""),
