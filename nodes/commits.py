@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -55,7 +54,9 @@ class Commits:
         """Answer everyone who waits for a transaction of this block."""
         if not self._waiting:
             return
-        for tx_id, code in _outcomes(block):
+        # Every transaction, also one whose creator was revoked since it was submitted.
+        for transaction, code in zip(block.checked.transactions, block.codes, strict=True):
+            tx_id = transaction.tx_id
             if tx_id in self._waiting:
                 with self._lock:
                     waiting = self._waiting.pop(tx_id, [])
@@ -101,12 +102,6 @@ class Commits:
             raise GatewayError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "too many transactions are waited for"
             )
-
-
-def _outcomes(block: CommittedBlock) -> Iterator[tuple[str, int]]:
-    for index, transaction in enumerate(block.checked.transactions):
-        if block.checked.identified[index] or transaction.code:
-            yield transaction.tx_id, block.codes[index]
 
 
 def _resolve(future: Future[Response], answer: Response) -> None:

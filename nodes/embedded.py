@@ -12,7 +12,8 @@ import fcntl
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import TracebackType
@@ -68,6 +69,8 @@ class EmbeddedNetwork:
         self._lock = lock
         self.checker = BlockChecker(self.verifier)
         self._callbacks: list[BlockCallback] = []
+        self._config: ChannelConfig | None = None
+        self._disks = ThreadPoolExecutor(16, thread_name_prefix="sync")
         self._closing = Event()
         self._reconciling = Lock()
         self.sequencer = Sequencer(
@@ -109,8 +112,9 @@ class EmbeddedNetwork:
     @property
     def config(self) -> ChannelConfig:
         """The channel configuration in force."""
-        config = self.running_nodes()[0].config
-        assert config is not None
+        config = self._config
+        if config is None:
+            raise GatewayError(grpc.StatusCode.UNAVAILABLE, "no node is running")
         return config
 
     def node(self, msp_id: str) -> Node:
@@ -167,6 +171,7 @@ class EmbeddedNetwork:
             node.close()
         self.sequencer.log.close()
         self.verifier.close()
+        self._disks.shutdown()
         os.close(self._lock)
 
     def __enter__(self) -> EmbeddedNetwork:
@@ -269,6 +274,7 @@ class EmbeddedNetwork:
             node.commit(*split_block(genesis))
         for number in range(node.ledger.height, self.sequencer.log.height):
             node.commit(*self.sequencer.log.read(number))
+        node.sync()
 
     def _attach(self, organisation: Organisation) -> None:
         if organisation.msp_id in self.nodes:
@@ -315,6 +321,9 @@ class EmbeddedNetwork:
             except LedgerError as error:
                 # The others go on; this one catches up when the network is opened again.
                 cause = str(error)
+        for msp_id, failure in self._sync(committed):
+            del committed[msp_id]
+            cause = str(failure)
         if not committed:
             raise LedgerError(f"every node has stopped: {cause}")
         first = self._agreed(committed)
@@ -327,6 +336,12 @@ class EmbeddedNetwork:
                 callback(first)
             except Exception:
                 log.exception("a block subscriber failed")
+
+    def _sync(self, committed: Iterable[str]) -> list[tuple[str, LedgerError]]:
+        """Sync the nodes at the same time; returns those that could not."""
+        running = {msp_id: self._disks.submit(self.nodes[msp_id].sync) for msp_id in committed}
+        failures = ((msp_id, done.exception()) for msp_id, done in running.items())
+        return [(msp_id, error) for msp_id, error in failures if isinstance(error, LedgerError)]
 
     def _agreed(self, committed: dict[str, CommittedBlock]) -> CommittedBlock:
         """What most nodes came to; a node that came to something else stops."""
@@ -343,6 +358,7 @@ class EmbeddedNetwork:
 
     def _publish(self, block: CommittedBlock | None) -> None:
         running = self.running_nodes()
+        self._config = running[0].config
         self.views = {node.msp_id: node.view for node in running}
         height = min(node.ledger.height for node in running)
         self.progress.advance(height, block.checked.transactions if block else None)

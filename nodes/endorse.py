@@ -47,23 +47,34 @@ MAX_PROPOSAL_BYTES: Final = 16 * 1024 * 1024
 OK: Final = 200
 ERROR: Final = 500
 SYSTEM_VERSION: Final = "syscc"
+_OK_RESPONSE: Final = proposal_response_pb2.Response(status=OK)
 
 
 class ProposalRefused(NodeError):
     """A proposal is refused before any contract runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What running a proposal came to: reads and writes, result, version, encoded payload."""
+
+    simulation: Simulation
+    result: bytes
+    version: str
+    payload: bytes
+    handler: Handler | None
+
+
 @dataclass(slots=True)
 class CheckedProposal:
     """A proposal that passed every check that is the same on all nodes.
 
-    `outcome` is the last endorser's simulation, result and payload: the next endorser runs the
-    contract as well, and encodes its own payload only where it came to another outcome.
+    `outcome` is what the last endorser of this process came to, for the next to confirm.
     """
 
     parsed: ParsedProposal
     creator: Identity
-    outcome: tuple[Simulation, bytes, str, bytes] | None = None
+    outcome: Outcome | None = None
 
 
 def now_ms() -> int:
@@ -154,25 +165,73 @@ class Endorser:
             raise LedgerError(f"the node of {self.node.msp_id} has stopped: {self.node.failure}")
         if self.node.ledger.position(parsed.tx_id) is not None:  # 8
             raise ProposalRefused(f"duplicate transaction found [{parsed.tx_id}]")
-        simulation = Simulation(view, parsed.chaincode, parsed, proposal.creator)
-        version, failure = self._version(simulation)
-        if failure:
-            return _error(failure)
-        try:
-            result = self._run(simulation, parsed)
-        except LedgerError:
-            raise
-        except (Exception, SystemExit) as error:
-            return _error(_reason(error))
-        if not isinstance(result, bytes):
-            return _error(f"the contract returned {type(result).__name__}, not bytes")
-        response = proposal_response_pb2.Response(status=OK, payload=result)
-        if not sign:
-            return proposal_response_pb2.ProposalResponse(version=1, response=response)
-        payload = _payload(proposal, simulation, result, version)
+        payload = self._confirmed(proposal, view) if sign else None
+        if payload is None:
+            simulation = Simulation(view, parsed.chaincode, parsed, proposal.creator)
+            version, failure = self._version(simulation)
+            if failure:
+                return _error(failure)
+            try:
+                result = self._run(simulation, parsed)
+            except LedgerError:
+                raise
+            except (Exception, SystemExit) as error:
+                return _error(_reason(error))
+            if not isinstance(result, bytes):
+                return _error(f"the contract returned {type(result).__name__}, not bytes")
+            response = proposal_response_pb2.Response(status=OK, payload=result)
+            if not sign:
+                return proposal_response_pb2.ProposalResponse(version=1, response=response)
+            payload = self._payload(proposal, simulation, response, version)
         return proposal_response_pb2.ProposalResponse(
-            version=1, response=response, payload=payload, endorsement=self._endorse(payload)
+            version=1, response=_OK_RESPONSE, payload=payload, endorsement=self._endorse(payload)
         )
+
+    def _confirmed(self, proposal: CheckedProposal, view: View) -> bytes | None:
+        """The payload another node of this process came to, when this node's state and contract
+        cannot but give the same: the same contract object, and every recorded read answered with
+        the same bytes by this node's own state. One in sixteen is run again all the same, so
+        that a contract which is not deterministic is found out.
+        """
+        outcome = proposal.outcome
+        if (
+            outcome is None
+            or outcome.handler is not self._handlers.get(proposal.parsed.chaincode)
+            or outcome.handler is None
+            or proposal.parsed.tx_id.startswith("0")
+            or not outcome.simulation.same_reads(view)
+        ):
+            return None
+        return outcome.payload
+
+    def _payload(
+        self,
+        proposal: CheckedProposal,
+        simulation: Simulation,
+        response: proposal_response_pb2.Response,
+        version: str,
+    ) -> bytes:
+        other = proposal.outcome
+        if (
+            other is not None
+            and response.payload == other.result
+            and version == other.version
+            and simulation.same_outcome(other.simulation)
+        ):
+            return other.payload
+        parsed = proposal.parsed
+        payload = response_payload(
+            parsed.proposal_hash,
+            parsed.chaincode,
+            version,
+            simulation.results(),
+            simulation.event_bytes(),
+            response,
+        )
+        proposal.outcome = Outcome(
+            simulation, response.payload, version, payload, self._handlers.get(parsed.chaincode)
+        )
+        return payload
 
     def _endorse(self, payload: bytes) -> proposal_response_pb2.Endorsement:
         signer = self.node.signer
@@ -208,25 +267,6 @@ class Endorser:
             return qscc.invoke(self.node, simulation, parsed.args)
         function, *arguments = _texts(parsed.args)
         return self._handlers[parsed.chaincode](simulation, function, arguments)
-
-
-def _payload(
-    proposal: CheckedProposal, simulation: Simulation, result: bytes, version: str
-) -> bytes:
-    if proposal.outcome is not None:
-        other, other_result, other_version, payload = proposal.outcome
-        if result == other_result and version == other_version and simulation.same_outcome(other):
-            return payload
-    payload = response_payload(
-        proposal.parsed.proposal_hash,
-        proposal.parsed.chaincode,
-        version,
-        simulation.results(),
-        simulation.event_bytes(),
-        proposal_response_pb2.Response(status=OK, payload=result),
-    )
-    proposal.outcome = (simulation, result, version, payload)
-    return payload
 
 
 def _texts(args: Sequence[bytes]) -> list[str]:

@@ -1,7 +1,7 @@
 """One node's ledger: blocks, transaction index, state with versions, history — one RocksDB.
 
-A block becomes part of the ledger by one synced write batch, or not at all. Keys (all integers
-big-endian):
+A block becomes part of the ledger by one write batch, or not at all, and counts once synced.
+Keys (all integers big-endian):
 
 ======================================  ========================================================
 ``b`` number:8                          the block without metadata: serialized header and data
@@ -19,6 +19,7 @@ Who decides what is written: :mod:`nodes.validate`. Reads for contracts go throu
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -150,8 +151,9 @@ class Ledger:
             self._db = Rdict(str(path), _options(), access_type=access)
         except Exception as error:
             raise LedgerError(f"the ledger in {path} cannot be opened: {error}") from error
-        self._sync = WriteOptions()
-        self._sync.sync = True
+        self._unsynced = WriteOptions()
+        self._log_name = ""
+        self._log_file = -1
         # A snapshot keeps the database open, so closing has to release those still held.
         self._views: WeakSet[View] = WeakSet()
         self._tip = self._read_tip()
@@ -244,7 +246,7 @@ class Ledger:
     def append(
         self, tip: Tip, body: bytes, metadata: bytes, operations: Sequence[Operation]
     ) -> None:
-        """Write the next block whole, and return once it is on disk; raises LedgerError.
+        """Write the next block, whole or not at all; durable after `sync`; raises LedgerError.
 
         `tip` is the ledger's tip after this block; `operations` are state, history and index.
         """
@@ -263,10 +265,36 @@ class Ledger:
         put(b"x" + tip.header_hash, _number(number))
         put(_HEIGHT, _pack_tip(tip))
         try:
-            self._db.write(batch, self._sync)
+            self._db.write(batch, self._unsynced)
         except Exception as error:
             raise LedgerError(f"writing block {number} to {self.path} failed: {error}") from error
         self._tip = tip
+
+    def sync(self) -> None:
+        """Return once every appended block is on disk; raises LedgerError.
+
+        The batch stands in RocksDB's newest write-ahead log; syncing that file here, rather than
+        in the write, lets go of the interpreter lock and lets all nodes sync at the same time.
+        """
+        try:
+            newest = max(name for name in os.listdir(self.path) if name.endswith(".log"))
+            if newest != self._log_name:
+                self._open_log(newest)
+            os.fdatasync(self._log_file)
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"syncing {self.path} failed: {error}") from error
+
+    def _open_log(self, name: str) -> None:
+        if self._log_file >= 0:
+            os.close(self._log_file)
+            self._log_file = -1
+        self._log_file = os.open(self.path / name, os.O_RDONLY)
+        self._log_name = name
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def flush(self) -> None:
         """Move what is in memory into table files, so that the next open is quick."""
@@ -276,6 +304,9 @@ class Ledger:
         """Close the storage and release every view."""
         for view in list(self._views):
             view.release()
+        if self._log_file >= 0:
+            os.close(self._log_file)
+            self._log_file, self._log_name = -1, ""
         with suppress(DbClosedError):
             self._db.close()
 

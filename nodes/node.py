@@ -98,7 +98,7 @@ class Node:
         slots: Sequence[bytes],
         parsed: Sequence[ParsedTransaction] | None = None,
     ) -> CommittedBlock:
-        """Validate the next block and write it; returns when it is durable.
+        """Validate the next block and write it; it is durable after `sync`, and read from then.
 
         Raises LedgerError, after which the node takes no more blocks until it is opened again;
         the ledger then stands before this block or, if the disk had it, after it.
@@ -115,8 +115,17 @@ class Node:
             self.config = committed.checked.new_config
         if committed.checked.touches_definitions():
             self.definitions = Definitions.load(self.ledger)
-        self.view = self.ledger.view()
         return committed
+
+    def sync(self) -> None:
+        """Make the committed blocks durable, then let readers see them; raises LedgerError."""
+        try:
+            self.ledger.sync()
+            self.view = self.ledger.view()
+        except LedgerError as error:
+            self.failure = error
+            log.error("node %s stopped: %s", self.msp_id, error)
+            raise
 
     def close(self) -> None:
         """Close ledger and payloads."""

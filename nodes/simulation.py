@@ -40,6 +40,7 @@ class Simulation:
         "_prefix",
         "_ranges",
         "_reads",
+        "_unrecorded",
         "_view",
         "_writes",
         "channel",
@@ -68,6 +69,7 @@ class Simulation:
         self._ranges: list[_RecordedRange] = []
         self._foreign: dict[str, dict[str, bytes | None]] = {}
         self._paged = False
+        self._unrecorded = False
 
     # -- the transaction -------------------------------------------------------------------------
 
@@ -98,12 +100,8 @@ class Simulation:
         """Committed value of `key`, or None."""
         if not key:
             raise ValueError("key must not be an empty string")
-        raw = self._view.get(self._prefix + key.encode())
-        if raw is None:
-            self._reads[key] = None
-            return None
-        self._reads[key] = raw[:VERSION_BYTES]
-        return raw[VERSION_BYTES:]
+        raw = self._reads[key] = self._view.get(self._prefix + key.encode())
+        return None if raw is None else raw[VERSION_BYTES:]
 
     def get_states(self, keys: Sequence[str]) -> list[bytes | None]:
         """Committed values of many keys, in the order asked."""
@@ -126,8 +124,7 @@ class Simulation:
     def read_foreign(self, namespace: str, key: str) -> bytes | None:
         """Read a key of another namespace (the engine's own use), recorded like any read."""
         raw = self._view.get(state_prefix(namespace) + key.encode())
-        version = None if raw is None else raw[:VERSION_BYTES]
-        self._foreign.setdefault(namespace, {})[key] = version
+        self._foreign.setdefault(namespace, {})[key] = raw
         return None if raw is None else raw[VERSION_BYTES:]
 
     # -- ranges ----------------------------------------------------------------------------------
@@ -169,10 +166,27 @@ class Simulation:
         """Every committed version of `key`, newest first."""
         if not key:
             raise ValueError("key must not be an empty string")
+        self._unrecorded = True
         for entry in self._view.history(self.namespace, key):
             yield KeyModification(entry.tx_id, entry.timestamp_ms, entry.value, entry.is_delete)
 
     # -- the result ------------------------------------------------------------------------------
+
+    def same_reads(self, view: View) -> bool:
+        """Whether another view would have answered every read of this simulation the same.
+
+        False where the contract read something that is not recorded (history, pages).
+        """
+        if self._paged or self._unrecorded:
+            return False
+        get, prefix = view.get, self._prefix
+        if any(get(prefix + key.encode()) != raw for key, raw in self._reads.items()):
+            return False
+        for namespace, reads in self._foreign.items():
+            prefix = state_prefix(namespace)
+            if any(get(prefix + key.encode()) != raw for key, raw in reads.items()):
+                return False
+        return all(read.holds_in(view) for read in self._ranges)
 
     def same_outcome(self, other: Simulation) -> bool:
         """Whether another simulation of the same proposal read, wrote and said the same."""
@@ -181,19 +195,17 @@ class Simulation:
             and self._writes == other._writes
             and self._foreign == other._foreign
             and self.event == other.event
-            and [read.as_read() for read in self._ranges]
-            == [read.as_read() for read in other._ranges]
+            and self._range_reads() == other._range_reads()
         )
 
     def results(self) -> bytes:
         """The serialized ``TxReadWriteSet`` of what was read and written so far."""
         messages = {
-            namespace: namespace_message(namespace, reads, (), {})
+            namespace: namespace_message(namespace, _versions(reads), (), {})
             for namespace, reads in self._foreign.items()
         }
-        ranges = [read.as_read() for read in self._ranges]
         messages[self.namespace] = namespace_message(
-            self.namespace, self._reads, ranges, self._writes
+            self.namespace, _versions(self._reads), self._range_reads(), self._writes
         )
         return transaction_set([messages[namespace] for namespace in sorted(messages)])
 
@@ -207,6 +219,9 @@ class Simulation:
         )
         return bytes(event.SerializeToString())
 
+    def _range_reads(self) -> list[RangeRead]:
+        return [read.as_read() for read in self._ranges]
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _refuse_write(self, key: str) -> None:
@@ -215,10 +230,10 @@ class Simulation:
         if self._paged:
             raise ValueError("a paged query cannot be combined with writes")
 
-    def _scan(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+    def _scan(self, start: str, end: str, view: View | None = None) -> Iterator[tuple[str, bytes]]:
         prefix = self._prefix
         last = prefix + end.encode() if end else prefix[:-1] + b"\x01"
-        for key, raw in self._view.scan(prefix + start.encode(), last):
+        for key, raw in (view or self._view).scan(prefix + start.encode(), last):
             yield key[len(prefix) :].decode(), raw
 
     def _range(self, start: str, end: str) -> Iterator[KeyValue]:
@@ -251,14 +266,25 @@ class _RecordedRange:
         if entry is None:
             self._exhausted = True
             raise StopIteration
-        key, raw = entry
-        self._seen.append((key, raw[:VERSION_BYTES]))
-        return KeyValue(key, raw[VERSION_BYTES:])
+        self._seen.append(entry)
+        return KeyValue(entry[0], entry[1][VERSION_BYTES:])
+
+    def holds_in(self, view: View) -> bool:
+        """Whether another view holds the same keys and values where this range was read."""
+        rows = self._simulation._scan(self._start, self._end, view)
+        if any(next(rows, None) != seen for seen in self._seen):
+            return False
+        return not self._exhausted or next(rows, None) is None
 
     def as_read(self) -> RangeRead:
         """What was consumed: the whole range, or up to and with the last key seen."""
         end = self._end if self._exhausted else self._seen[-1][0]
-        return RangeRead(self._start, end, self._exhausted, tuple(self._seen))
+        rows = tuple((key, raw[:VERSION_BYTES]) for key, raw in self._seen)
+        return RangeRead(self._start, end, self._exhausted, rows)
+
+
+def _versions(reads: dict[str, bytes | None]) -> dict[str, bytes | None]:
+    return {key: None if raw is None else raw[:VERSION_BYTES] for key, raw in reads.items()}
 
 
 def composite_key(object_type: str, attributes: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from tests.nodes.client import (
     open_home,
     order,
     reopen,
+    tx_id_of,
 )
 from tests.nodes.forge import Forgery, node_signers
 
@@ -62,6 +63,17 @@ def test_revocation_on_a_running_network(network: EmbeddedNetwork, alice: Client
     # Ordered all the same, by an orderer that does not look: the nodes refuse it.
     assert order(network, pending) == ["BAD_CREATOR_SIGNATURE"]
     agree(network)
+
+
+def test_who_waits_learns_of_a_revocation(network: EmbeddedNetwork) -> None:
+    """Submitted before and ordered after the revocation: the waiter must get the verdict."""
+    bob = Client.of(network, "farm", "bob")
+    envelope = bob.signed("put", "k", "1")
+    future = network.service.commit_future(tx_id_of(envelope))
+    revoke_user(network.home, "farm", "bob")
+    network.reconcile()
+    assert order(network, envelope) == ["BAD_CREATOR_SIGNATURE"]
+    assert future.result(5).result == 4
 
 
 def test_revocation_while_closed(network: EmbeddedNetwork) -> None:

@@ -10,6 +10,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2
 
+from chaincode.stub import Stub
 from nodes.embedded import EmbeddedNetwork
 from nodes.endorse import TIME_WINDOW_MS, now_ms
 from nodes.errors import GatewayError
@@ -17,6 +18,7 @@ from nodes.identity.certificates import certificate_pem, issue_identity
 from nodes.identity.folders import organisation_folder, read_authority
 from nodes.identity.signer import Signer
 from nodes.messages import new_proposal, sign_envelope, signed_proposal, transaction_id
+from nodes.rwset import state_key
 from tests.nodes.client import CHANNEL, Client, order, tx_id_of
 from tests.nodes.forge import Forgery, node_signers
 
@@ -239,3 +241,53 @@ def test_transaction_id_is_not_free_to_choose() -> None:
     proposal, tx_id = new_proposal(b"creator", "c", "cc", [b"f"], nonce=b"n" * 24)
     assert tx_id == transaction_id(b"n" * 24, b"creator")
     assert tx_id.encode() in proposal
+
+
+def test_node_whose_state_differs_does_not_endorse(network: EmbeddedNetwork, alice: Client) -> None:
+    """A node confirms an outcome from its own state: a damaged value must not slip through."""
+    assert alice.submit("put", "k", "1") == "VALID"
+    key = state_key("tracemark", "k")
+    for name in ("MillMSP", "ShopMSP"):
+        node = network.node(name)
+        raw = node.ledger.get(key)
+        assert raw is not None
+        node.ledger._db[key] = raw[:12] + b"damaged"
+        network.views[name] = node.ledger.view()
+    with pytest.raises(GatewayError) as error:
+        for _ in range(3):
+            alice.endorse("set", "k", "2")
+    assert {d.message for d in error.value.details} == {"ProposalResponsePayloads do not match"}
+    # What does not read the key is confirmed as before.
+    assert alice.submit("put", "other", "1") == "VALID"
+
+
+def test_contract_that_is_not_deterministic_is_found_out(
+    network: EmbeddedNetwork, alice: Client
+) -> None:
+    numbers = iter(range(10_000))
+
+    def moody(stub: Stub, function: str, args: list[str]) -> bytes:
+        return str(next(numbers)).encode()
+
+    for endorser in network.endorsers.values():
+        endorser._handlers = {"tracemark": moody}
+    with pytest.raises(GatewayError, match="do not match"):
+        for _ in range(300):
+            alice.endorse("put", "k", "1")
+
+
+def test_history_reads_are_run_on_every_node(network: EmbeddedNetwork, alice: Client) -> None:
+    """What is not in the read set cannot be confirmed by it."""
+    assert alice.submit("put", "k", "1") == "VALID"
+    runs: list[str] = []
+    original = network.endorsers["FarmMSP"]._handlers["tracemark"]
+
+    def counting(stub: Stub, function: str, args: list[str]) -> bytes:
+        runs.append(function)
+        return original(stub, function, args)
+
+    for endorser in network.endorsers.values():
+        endorser._handlers = {"tracemark": counting}
+    for _ in range(10):
+        alice.endorse("history", "k")
+    assert len(runs) == 20
