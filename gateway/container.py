@@ -137,16 +137,18 @@ def _open(settings: Settings, follow: bool, closing: contextlib.ExitStack) -> Co
     closing.callback(engine.dispose)
     state = open_engine(settings.state_url, pool=settings.database_pool, durable=True)
     closing.callback(state.dispose)
+    readmodel = ReadModel(engine)
     try:
         upgrade(state, "state_tables")
+        readmodel.prepare()
     except DatabaseUnavailable as error:
-        log.warning("state database unavailable", extra={"reason": str(error)})
-    readmodel = ReadModel(engine)
+        log.warning("database unavailable", extra={"reason": str(error)})
     follower = Follower(
         readmodel,
         Projector(readmodel, settings.chaincode),
         _Blocks(ledger, signer),
         settings.project_blocks,
+        lambda: upgrade(state, "state_tables"),
     )
     members = Members(home)
     wallet = Wallet(settings.gateway_home)

@@ -22,6 +22,7 @@ from gateway.errors import DatabaseUnavailable, Problem, translates
 
 MIGRATIONS = Path(__file__).parent / "readmodel" / "migrations"
 HEADS = {"ledger_tables": "0001", "state_tables": "0001"}
+_UNDEFINED_TABLE = "42P01"  # the schema is not made yet, or being made again
 _UPGRADE_LOCK = 0x7472_6163_656D  # advisory lock number ("tracem")
 
 
@@ -141,6 +142,7 @@ def is_unavailable(error: BaseException) -> bool:
         return False
     return (
         error.connection_invalidated
+        or getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE
         or isinstance(error, InterfaceError)
         or type(error.orig) is sqlite3.DatabaseError  # damaged, or no database at all
     )

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from gateway.readmodel.store import ReadModel
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+IDLE_PROBE_S = 1.0
 BATCH_BYTES = 32 << 20
 SHORT_LEDGER_GRACE_S = 3.0  # a node just opened may still be catching up
 _END = object()
@@ -71,11 +72,14 @@ class Follower:
         projector: Projector,
         ledger: BlockLedger,
         batch_blocks: int = 64,
+        prepare: Callable[[], object] = lambda: None,
     ) -> None:
+        """`prepare` is called before each round: what else the database's return makes due."""
         self._readmodel = readmodel
         self._projector = projector
         self._ledger = ledger
         self._batch = batch_blocks
+        self._prepare = prepare
         self._closed = threading.Event()
         self._rebuild = threading.Event()
         self._source: BlockSource | None = None
@@ -127,6 +131,7 @@ class Follower:
             self._readmodel.reset()
             self._projector.forget()
             self._rebuild.clear()
+        self._prepare()
         height = self._readmodel.prepare()
         self._check_same_ledger(height)
         source = self._source = self._ledger.blocks(height)
@@ -141,8 +146,7 @@ class Follower:
                 batch = self._take(blocks)
                 if not batch:
                     return
-                if self._readmodel.file_lost():
-                    raise FileNotFoundError("the read model's file is gone")
+                self._require_file()
                 self._readmodel.advance(self._projector.apply(batch))
         finally:
             source.close()
@@ -172,7 +176,7 @@ class Follower:
     def _take(self, blocks: queue.Queue[object]) -> list[common_pb2.Block]:
         batch: list[common_pb2.Block] = []
         size = 0
-        item = blocks.get()
+        item = self._wait_for(blocks)
         while True:
             if not isinstance(item, common_pb2.Block):
                 if batch:
@@ -189,6 +193,19 @@ class Follower:
                 item = blocks.get_nowait()
             except queue.Empty:
                 return batch
+
+    def _wait_for(self, blocks: queue.Queue[object]) -> object:
+        """The next item; while there is none, the database is asked whether it is still there."""
+        while True:
+            try:
+                return blocks.get(timeout=IDLE_PROBE_S)
+            except queue.Empty:
+                self._readmodel.advance(self._readmodel.height())
+                self._require_file()
+
+    def _require_file(self) -> None:
+        if self._readmodel.file_lost():
+            raise FileNotFoundError("the read model's file is gone")
 
     def _close_source(self) -> None:
         source = self._source
