@@ -25,12 +25,14 @@ from nodes.blocks import (
 )
 from nodes.errors import AlreadyOpen
 from nodes.fsck import CODES, Report, check
+from nodes.identity import revoke_user
 from nodes.ledger import Ledger, _options, history_prefix
+from nodes.network import NodeAddress, Organisation, add_organisation
 from nodes.payloads import PayloadStore, commitment_of
 from nodes.payloads.chain_state import Record
 from nodes.payloads.database import BODY, HEAD, LOG
 from nodes.rwset import state_prefix
-from tests.faults.home import OWNER, harvest, opened
+from tests.faults.home import GTIN, OWNER, harvest, opened
 
 NAMESPACE = "tracemark"
 Harm = Callable[[Path], None]
@@ -148,6 +150,36 @@ def test_an_open_home_is_left_alone(home: Path) -> None:
     """Checking under a running writer would report its half-way states as damage."""
     with opened(home), pytest.raises(AlreadyOpen):
         found(home)
+
+
+def test_a_network_that_changed(home: Path) -> None:
+    """New organisations, revoked people and refused transactions are history, not damage."""
+    add_organisation(
+        home,
+        Organisation(
+            name="mill",
+            msp_id="MillMSP",
+            domain="mill.example",
+            country="PT",
+            node=NodeAddress(port=7099),
+        ),
+    )
+    with opened(home) as site:
+        site.capture([harvest("AFTER")])
+        clerk = site.signer("farm")
+        sent = [
+            site.ledger.submit(
+                clerk, "product:define", {"gtin": GTIN, "name": f"Honey {n}", "mode": "report"}
+            )
+            for n in range(4)
+        ]
+        assert {future.commit.result().code for future in sent} == {0, 11}
+    revoke_user(home, "shop", "clerk")
+    with opened(home) as site:
+        site.capture([harvest("LATER")])
+    report = found(home)
+    assert report.findings == []
+    assert report.counts["ledgers compared"] == 4
 
 
 # -- ledgers -----------------------------------------------------------------------------------
