@@ -240,9 +240,10 @@ def expiry_ms(text: str | None) -> int | None:
 def footprint_value(record: Record) -> tuple[str, str] | None:
     """(amount, unit) a certificate states: milligrams CO2e per unit where known, else in total."""
     per_unit = record.get("per_unit")
-    if per_unit:
+    if per_unit and per_unit["co2e_mg"]:
         return str(per_unit["co2e_mg"]), f"mg CO2e/{per_unit['unit']}"
-    return (str(record["co2e_mg"]), "mg CO2e") if record.get("co2e_mg") else None
+    total = record.get("co2e_mg")
+    return (str(total), "mg CO2e") if total and not per_unit else None
 
 
 def _same(equal: bool) -> FactState:

@@ -25,7 +25,7 @@ class History:
 
     made: the event that brought the subject into being. origins: first events of its materials
     (of the subject itself when it was made from nothing). ancestors: identifiers it was made from,
-    nearest first. related: every identifier the walk met, containers included. cut: whether the
+    or that a container held, nearest first. related: every identifier the walk met, containers included. cut: whether the
     walk reached its bound.
     """
 
@@ -46,6 +46,8 @@ def history(connection: Connection, subject: str) -> History:
     inputs = _inputs_by_transformation(events)
     sources = {subject: None}
     for event in reversed(events):
+        if event.parent == subject:
+            sources.update(event.children)
         made = made_by_event(event.projection)
         if not sources.keys() & set(made):
             continue

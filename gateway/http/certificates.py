@@ -103,7 +103,7 @@ class StatusBody(BaseModel):
 @router.post("/v1/certificates", status_code=201)
 def issue(body: IssueBody, service: ServiceDep, caller: CallerDep) -> Response:
     """Issue a certificate from ledger facts; answers with the anchored credential."""
-    signer = _signer(caller)
+    signer = caller.require_signer()
     issuer = body.issuer or caller.party
     if issuer is None:
         raise Problem("FORBIDDEN", "this key acts for no registered party")
@@ -127,7 +127,7 @@ def issue(body: IssueBody, service: ServiceDep, caller: CallerDep) -> Response:
     if order.supersedes:
         reason = body.supersede_reason
         last = _submit(service, caller, "supersede", order.supersedes, reason, issued.id)
-    service.readmodel.wait_for(last.tx_id, COMMIT_WAIT_S)
+    service.readmodel.wait_for(last.block_number + 1, COMMIT_WAIT_S)
     path = f"/v1/certificates/{uuid_of(issued.id)}"
     answer = {
         "id": issued.id,
@@ -199,7 +199,7 @@ def change(
     found = certificate_id(id)
     by = certificate_id(body.by) if body.by else None
     committed = _submit(service, caller, change, found, body.reason, by)
-    service.readmodel.wait_for(committed.tx_id, COMMIT_WAIT_S)
+    service.readmodel.wait_for(committed.block_number + 1, COMMIT_WAIT_S)
     return _json({**_summary(committed.result), "txId": committed.tx_id}, 200)
 
 
@@ -281,14 +281,8 @@ def _submit(
 ) -> Committed:
     argument = {"id": id, "reason": reason} | ({"by": by} if by else {})
     return service.certifier.ledger.submit_and_wait(
-        _signer(caller), f"certificate:{change}", argument
+        caller.require_signer(), f"certificate:{change}", argument
     )
-
-
-def _signer(caller: Caller) -> Any:
-    if caller.signer is None:
-        raise Problem("KEY_NOT_HELD")
-    return caller.signer
 
 
 def _summary(record: dict[str, Any]) -> dict[str, Any]:

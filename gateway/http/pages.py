@@ -20,6 +20,7 @@ from gateway.http.deps import get_container
 from gateway.verify import Verification
 from gateway.web import render
 from gateway.web.catalogues import LANGUAGES, Speech, negotiate, speech
+from gateway.web.site import site
 
 router = APIRouter(include_in_schema=False)
 _NOT_A_CODE = N_("This is not a code we can read. Type it exactly as it is printed.")
@@ -106,7 +107,9 @@ def _answer(service: CertificateService, t: Speech, given: str, explicit: bool) 
     except CredentialError:
         problem = t(_NOT_A_CERTIFICATE)
     pasted = given if problem and len(given) < 4000 else ""
-    body = render.verify_page(t, found, pasted, problem, explicit=explicit)
+    body = render.verify_page(
+        t, found, pasted, problem, contact=site().report_contact, explicit=explicit
+    )
     return _html(body, t, status=400 if problem else 200)
 
 

@@ -139,6 +139,7 @@ def verify_page(
     pasted: str = "",
     problem: str = "",
     *,
+    contact: str = "",
     explicit: bool = False,
 ) -> bytes:
     """The page that checks a certificate, with the answer where one was given."""
@@ -161,6 +162,7 @@ def verify_page(
         certificate_title=labels.TITLES.get(found.type, found.type) if found else "",
         product_path=_product_path(found.subject) if found else "",
         checked=_moment(verification.checked_ms, t) if verification else "",
+        contact=contact_line(contact, found.issuer_name if found else "", t),
         pasted=pasted,
         problem=problem,
     )

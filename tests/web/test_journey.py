@@ -114,3 +114,11 @@ def test_any_history_gives_ordered_steps_within_the_limit(events: list[Any]) -> 
     dated = [step.first for step in steps if step.first and step.kind != "awaited"]
     assert dated == sorted(dated)
     assert steps[0].kind in ("origin", "made", "sold")
+
+
+def test_a_pallet_begins_where_its_contents_do(world: World) -> None:
+    with world.container.readmodel.read() as connection:
+        found = history(connection, "https://id.gs1.org/00/095211020000041018")
+    steps = journey(found)
+    assert steps[0].kind == "origin"
+    assert steps[0].countries == ("ET",)
