@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from urllib.parse import quote, unquote
+
+from gateway.epcis.short_cache import short_cache
 
 DOMAIN = "https://id.gs1.org"
 
@@ -61,7 +62,7 @@ _ALREADY = re.compile(
 _QUALIFIER = re.compile(r"[!-?A-Z_a-z]{1,28}")
 
 
-@lru_cache(maxsize=1 << 16)
+@short_cache(1 << 16)
 def canonical_uri(text: str) -> str:
     """The canonical GS1 Digital Link URI of `text`, or `text` itself where it is none."""
     if text.startswith("urn:epc:"):

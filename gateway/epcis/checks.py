@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -20,6 +19,7 @@ from chaincode.identifiers import Identifier, parse
 from gateway.epcis.document import pointer_token
 from gateway.epcis.errors import Finding
 from gateway.epcis.namespaces import Namespaces
+from gateway.epcis.short_cache import short_cache
 from gateway.epcis.vocabulary import GS1_VOC, GS1_VOC_ALIASES, Vocabulary
 
 MAX_QUANTITY = 1e15
@@ -35,7 +35,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
 _UNIT = re.compile(r"[A-Z0-9]{2,3}", re.ASCII)
 
 
-@lru_cache(maxsize=1 << 14)
+@short_cache(1 << 14)
 def time_fault(text: str) -> str:
     """ "" for an xsd:dateTimeStamp, TIME_WITHOUT_ZONE or BAD_TIME otherwise."""
     match = _TIME.fullmatch(text)
@@ -53,13 +53,13 @@ def is_offset(value: Any) -> bool:
     return isinstance(value, str) and _OFFSET.fullmatch(value) is not None
 
 
-@lru_cache(maxsize=1 << 14)
+@short_cache(1 << 14)
 def is_uri(text: str) -> bool:
     """An absolute URI or CURIE without spaces, control or bidirectional characters."""
     return len(text) <= MAX_URI and _URI.fullmatch(text) is not None and not UNSAFE.search(text)
 
 
-@lru_cache(maxsize=1 << 16)
+@short_cache(1 << 16)
 def identifier_or_fault(text: str) -> Identifier | IdentifierError:
     """What `chaincode.identifiers.parse` gives or raises."""
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from gateway.epcis.canonical_uri import canonical_uri
+from gateway.epcis.short_cache import short_cache
 from gateway.epcis.vocabulary import GS1_VOC, GS1_VOC_ALIASES, VOCABULARIES
 
 _NUMERIC = re.compile(r"[+-]?(?:\d{1,64}(?:\.\d{0,64})?|\.\d{1,64})(?:[eE][+-]?\d{1,2})?", re.A)
@@ -63,7 +63,7 @@ def _decimal(text: str) -> str:
     return plain
 
 
-@lru_cache(maxsize=1 << 14)
+@short_cache(1 << 14)
 def any_value(text: str) -> str:
     """Any value: CBV URNs as Web URIs, numbers and identifiers in canonical form."""
     if _PLAIN.fullmatch(text):
@@ -73,7 +73,7 @@ def any_value(text: str) -> str:
     return canonical_uri(_numeric_text(text))
 
 
-@lru_cache(maxsize=1 << 12)
+@short_cache(1 << 12)
 def web_term(text: str) -> str:
     """A vocabulary term, URN or URI, as its Web URI."""
     for vocabulary in VOCABULARIES:
@@ -85,7 +85,7 @@ def web_term(text: str) -> str:
     return canonical_uri(text)
 
 
-@lru_cache(maxsize=1 << 14)
+@short_cache(1 << 14)
 def utc(text: str) -> str:
     """``YYYY-MM-DDThh:mm:ss.mmmZ``; the fourth decimal place rounds the third."""
     match = _TIME.fullmatch(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.epcis.canonical_uri import canonical_uri
@@ -52,15 +53,16 @@ class Writer:
     def event(self, event: Event) -> str:
         out = ["eventType=", text_of(event.get("type", ""))]
         deferred: list[str] = []
-        for name, write in _EVENT_ORDER:
-            value = event.get(name)
+        known = tuple([name for name in event if name in _EVENT_NAMES])
+        for name, write in _in_order(known):
+            value = event[name]
             if value is not None and value != []:
                 out.append(write(self, name, value, deferred))
         ilmd = event.get("ilmd")
         if ilmd is not None:
             out.extend(self.extension("ilmd", ilmd))
         out.extend(deferred)
-        if not _EVENT_NAMES.issuperset(event):
+        if len(known) < len(event):
             out.append(self.extensions(event, _EVENT_NAMES))
         return "".join(out)
 
@@ -356,3 +358,10 @@ _EVENT_ORDER: tuple[tuple[str, _EventWriter], ...] = (
 _EVENT_NAMES = frozenset(name for name, _ in _EVENT_ORDER) | _NOT_HASHED | {
     "type", "ilmd", "eventID", "recordTime", "errorDeclaration", "certificationInfo",
 }  # fmt: skip
+
+
+@lru_cache(maxsize=2048)
+def _in_order(names: tuple[str, ...]) -> tuple[tuple[str, _EventWriter], ...]:
+    """The writers of an event's standard properties, in canonical order."""
+    present = set(names)
+    return tuple((name, write) for name, write in _EVENT_ORDER if name in present)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import random
 import timeit
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -289,3 +291,17 @@ def test_simple_event_is_fast() -> None:
     event = object_event()
     seconds = min(timeit.repeat(lambda: hasher.hash(event), number=500, repeat=5)) / 500
     assert seconds < 300e-6
+
+
+def test_hostile_texts_do_not_stay_in_memory() -> None:
+    """Caches that a document of long, ever new texts fills."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(300):
+            text = f"{number}" + "x" * 100_000
+            event_hash(object_event(**{"a:x": text, "a:" + text: 1}), DOCUMENT_CONTEXT)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 5_000_000
+    finally:
+        tracemalloc.stop()
