@@ -72,13 +72,21 @@ def home_option(function: F) -> F:
     )(function)
 
 
+def _validation(error: Any) -> str:
+    """A pydantic error as one sentence for each field."""
+    faults = (
+        (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "))
+        for fault in error.errors()
+    )
+    return "; ".join(f"{where}: {told}" if where else told for where, told in faults)
+
+
 _USAGE: Final = frozenset(
     {
         "nodes.errors.DescriptionError",
         "nodes.errors.IdentityError",
         "nodes.backup.BackupError",
         "gateway.wallet.WalletError",
-        "pydantic_core._pydantic_core.ValidationError",
     }
 )
 
@@ -120,6 +128,8 @@ def translate(error: Exception) -> CliError:
         return UsageFault(
             str(error), hint="stop that process first, or ask the running gateway over HTTP"
         )
+    if "pydantic_core._pydantic_core.ValidationError" in kinds:
+        return UsageFault(_validation(error))
     if kinds & _USAGE:
         return UsageFault(str(error))
     if kinds & {"nodes.errors.NodeError", "nodes.errors.GatewayError"}:

@@ -87,6 +87,12 @@ def run(
       tracemark demo run
       tracemark demo run --once
       tracemark demo run --reset --port 8080
+
+    To scan with a phone in the same network, bind an address it reaches and say so:
+
+    \b
+      TRACEMARK_ALLOW_PLAIN_HTTP=1 TRACEMARK_PUBLIC_URL=http://192.168.1.5:8000 \\
+          tracemark demo run --host 0.0.0.0
     """
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
@@ -133,7 +139,7 @@ def _run(
             )
         finally:
             loader.close()
-        result = _result(gateway.url, home, shown, roles)
+        result = _result(gateway.public_url, home, shown, roles)
         if as_json:
             print_json(result)
         else:

@@ -22,9 +22,13 @@ STOP_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that accepts connections at `url`; `stopped` is set when it has ended."""
+    """A gateway that accepts connections at `url`; `stopped` is set when it has ended.
+
+    public_url: where others reach it (the setting of that name, else the address bound).
+    """
 
     url: str
+    public_url: str
     container: Container
     stopped: threading.Event
 
@@ -62,7 +66,8 @@ def running_gateway(settings: Settings) -> Iterator[Running]:
         try:
             if not ready.wait(START_S) or stopped.is_set():
                 raise Unreachable("the gateway did not start; its log says why")
-            yield Running(f"http://{settings.host}:{port}", container, stopped)
+            reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
+            yield Running(f"http://{reached}:{port}", settings.base_url, container, stopped)
         finally:
             server.should_exit = True
             thread.join(STOP_S)
