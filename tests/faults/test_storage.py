@@ -49,7 +49,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     child = start(filling_load, home, tmp_path / "journal", "F")
     child.join(60)
     facts = read_journal(tmp_path / "journal")
-    assert child.exitcode is not None
+    assert child.exitcode is not None, "the process hangs on a full disk"
     assert facts[-1]["kind"] == "closing"
     assert sum(fact["kind"] == "captured" for fact in facts) > 3
     assert errors(tmp_path / "journal")
