@@ -27,7 +27,8 @@ _BASE = {MASS: "KGM", "count": "EA", "volume": "LTR", "length": "MTR", "area": "
 def lot_balance(lot: str, unit: str, records: Iterable[Mapping[str, Any]]) -> Json:
     """The balance of a lot from the balance records of all its holders.
 
-    unit: what amounts are shown in. ``difference`` is out minus in; "0" where it balances.
+    unit: what amounts are shown in. ``difference`` is out minus in; ``difference_base`` is the
+    same as an exact integer of the dimension's base unit, "0" where it balances.
     """
     dimension, _ = unit_of(unit)
     totals = dict.fromkeys((*_IN, *_OUT, "incoming"), 0)
@@ -56,6 +57,7 @@ def lot_balance(lot: str, unit: str, records: Iterable[Mapping[str, Any]]) -> Js
     out: Json = {"lot": lot, "unit": unit, "holders": holders}
     out |= {name: decimal(base, unit) for name, base in totals.items()}
     out["difference"] = ("-" if difference < 0 else "") + decimal(abs(difference), unit)
+    out["difference_base"] = str(difference)
     out["balanced"] = difference == 0
     out["proven"] = difference == 0 and totals["adopted"] == 0
     if other_dimensions:
