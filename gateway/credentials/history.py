@@ -24,9 +24,9 @@ class History:
     """Event records of a product's life, oldest first.
 
     made: the event that brought the subject into being. origins: first events of its materials
-    (of the subject itself when it was made from nothing). ancestors: identifiers it was made from,
-    or that a container held, nearest first. related: every identifier the walk met, containers included. cut: whether the
-    walk reached its bound.
+    (of the subject itself when it was made from nothing). ancestors: identifiers it was made from
+    or, of a container, that it held, nearest first. related: every identifier the walk met,
+    containers included. cut: whether the walk reached its bound.
     """
 
     subject: str

@@ -16,8 +16,10 @@ from sqlalchemy import (
     Text,
     delete,
     insert,
+    inspect,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 from gateway.database import reading, writing
 
@@ -41,8 +43,12 @@ class CredentialStore:
     def __init__(self, engine: Engine) -> None:
         """Open the store, making its table on first use. :raises DatabaseUnavailable:"""
         self._engine = engine
-        with writing(engine) as connection:
-            metadata.create_all(connection)
+        try:
+            with writing(engine) as connection:
+                metadata.create_all(connection)
+        except DBAPIError:  # another gateway made it in the same moment
+            if not inspect(engine).has_table(credentials.name):
+                raise
 
     def put(
         self, id: str, subject: str, issuer: str, digest: str, created_ms: int, document: str
