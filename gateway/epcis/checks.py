@@ -24,6 +24,8 @@ from gateway.epcis.vocabulary import GS1_VOC, GS1_VOC_ALIASES, Vocabulary
 
 MAX_QUANTITY = 1e15
 MAX_URI = 2048
+MAX_FINDINGS = 1000
+LONGEST_WORD = 40
 
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,12})?"
@@ -84,7 +86,9 @@ class Checker:
         self.namespaces = namespaces
 
     def add(self, pointer: str, code: str, message: str) -> None:
-        self._findings.append(Finding(pointer, code, message))
+        """Note a fault; beyond `MAX_FINDINGS` of one list nothing more is noted."""
+        if len(self._findings) <= MAX_FINDINGS:
+            self._findings.append(Finding(pointer, code, message))
 
     # -- shapes -----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from chaincode.projection import carbon_of, plain_decimal, project
+from gateway.epcis.checks import MAX_FINDINGS
 from gateway.epcis.document import Document
 from gateway.epcis.errors import Finding
 from gateway.epcis.hash import Hasher
@@ -69,15 +70,21 @@ def prepare(document: Document) -> tuple[list[PreparedEvent], list[Fault]]:
 
 
 def prepare_each(document: Document) -> Iterator[PreparedEvent | Fault]:
-    """The same, one by one in document order."""
+    """The same, one by one in document order.
+
+    Once `MAX_FINDINGS` findings are noted, further faulty events come with their first one only.
+    """
     namespaces = document_namespaces(document)
     hasher = Hasher(namespaces)
+    noted = 0
     head = b'{"@context":' + orjson.dumps(document.context) + b',"event":'
     for index, event in enumerate(document.events):
         pointer = document.pointer(index)
         findings = validate_event(event, namespaces, pointer)
         if findings:
-            yield Fault(index, pointer, tuple(findings))
+            kept = findings if noted < MAX_FINDINGS else findings[:1]
+            noted += len(kept)
+            yield Fault(index, pointer, tuple(kept))
             continue
         projection = project(event)
         carbon = [_without_floats(record) for record in carbon_of(event)]

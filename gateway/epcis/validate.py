@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.epcis import checks
-from gateway.epcis.checks import Checker
+from gateway.epcis.checks import MAX_FINDINGS, Checker
 from gateway.epcis.document import Document, pointer_token
 from gateway.epcis.errors import Finding
 from gateway.epcis.event_rules import check_event
@@ -29,7 +29,6 @@ from gateway.epcis.vocabulary import (
     PROPERTIES,
 )
 
-MAX_FINDINGS = 1000
 TRACEMARK = "urn:tracemark:ns:"
 DISCLOSURES = ("open", "partners", "confidential", "in-country")
 

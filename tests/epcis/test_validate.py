@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.epcis.checks import MAX_FINDINGS
 from gateway.epcis.document import as_document, read_document
-from gateway.epcis.validate import MAX_FINDINGS, validate_document
+from gateway.epcis.prepare import prepare
+from gateway.epcis.validate import validate_document
 from tests.epcis.conftest import CONTEXT, EXAMPLES, document, object_event
 
 LOT = "https://id.gs1.org/01/09521234543213/10/LOT1"
@@ -285,6 +287,22 @@ def test_faults_are_capped() -> None:
     found = faults(*[{"type": "ObjectEvent"} for _ in range(MAX_FINDINGS)])
     assert len(found) == MAX_FINDINGS + 1
     assert found[-1][0] == "TOO_MANY_FAULTS"
+
+
+def test_hostile_event_is_cheap() -> None:
+    """One event whose faults fill the memory, or whose words take minutes to compare."""
+    events = [
+        object_event(epcList=["x"] * 500_000),
+        object_event(bizStep="flying" * 1_000_000),
+        object_event(type="q" * 5_000_000),
+    ]
+    started = time.perf_counter()
+    found = as_document(document(*events))
+    assert len(validate_document(found)) == MAX_FINDINGS + 1
+    prepared, faulty = prepare(found)
+    assert not prepared
+    assert sum(len(fault.findings) for fault in faulty) < MAX_FINDINGS + 10
+    assert time.perf_counter() - started < 20
 
 
 def test_nothing_raises_on_wrong_types() -> None:
