@@ -50,7 +50,8 @@ class Keys:
         """The user's token."""
         name = f"{organisation}/{user}"
         known = self._tokens.get(name)
-        if known is not None and self._parts.keys.find(known) is not None:
+        held = self._parts.keys.find(known) if known else None
+        if known and held is not None and held.revoked_ms is None:
             return known
         from cli.local_keys import make_key
         from gateway.access_keys import NewKey

@@ -93,16 +93,19 @@ class Drawing:
         self._open(tree, self._root)
         return tree
 
-    def _open(self, branch: Tree, thing: str) -> None:
+    def _open(self, branch: Tree, thing: str, riding: bool = False) -> None:
+        """Add the events of `thing`; of a container it rides in, not what else is inside."""
         self._opened.add(thing)
         entries = sorted(self._of[thing], key=lambda e: self._events[e[0]]["when"]["time_ms"])
         for event_id, role in entries:
             twig = branch.add(self._event(event_id, thing))
+            if riding and role == "parent":
+                continue
             for other in self._beside(event_id, role, thing):
                 if other in self._opened:
                     twig.add(Text(f"{short(other)} (see above)", style="dim"))
                 else:
-                    self._open(twig.add(self._label(other)), other)
+                    self._open(twig.add(self._label(other)), other, riding=role == "child")
 
     def _beside(self, event_id: str, role: str, thing: str) -> list[str]:
         """What to open below an event: the other side of what it did to `thing`."""
