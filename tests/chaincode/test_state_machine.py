@@ -93,7 +93,8 @@ class Things(RuleBasedStateMachine):
             return
         allowed = child in self.model and child != parent
         allowed = allowed and self.open(child) and self.holds(user, child)
-        allowed = allowed and not self.model[child]["parent"]
+        # packing again what is packed there already is no error and changes nothing
+        allowed = allowed and self.model[child]["parent"] in ("", parent)
         if parent in self.model:
             allowed = allowed and self.open(parent) and self.holds(user, parent)
             allowed = allowed and child not in self.chain(parent)
