@@ -144,8 +144,11 @@ class JobStore:
         findings: int = 0,
     ) -> None:
         """Note the end of a job. anchored: None leaves what was noted last."""
+        if len(errors) > MAX_ERRORS:
+            message = f"only the first {MAX_ERRORS} of {len(errors)} errors are listed"
+            errors = [*errors[:MAX_ERRORS], {"code": "TOO_MANY_FAULTS", "detail": message}]
         report = {
-            "errors": errors[:MAX_ERRORS],
+            "errors": errors,
             "duplicates": duplicates,
             "findings": findings,
         }
@@ -185,16 +188,16 @@ class JobStore:
                 return
             yield orjson.loads(handle.read())
 
-    def unfinished(self) -> list[str]:
-        """Ids of jobs to go on with; removes files whose job is finished or was never made."""
-        found = []
+    def unfinished(self) -> list[Job]:
+        """Jobs to go on with, oldest first; removes files whose job is finished or never was."""
+        found: list[Job] = []
         for path in sorted(self._folder.glob("*.meta")):
             job = self.get(path.stem)
             if job is not None and job.running:
-                found.append(job.id)
+                found.append(job)
             elif job is not None or time.time() - path.stat().st_mtime > ORPHAN_S:
                 self.forget_files(path.stem)
-        return found
+        return sorted(found, key=lambda job: (job.created_ms, job.id))
 
     def forget_files(self, job_id: str) -> None:
         for suffix in (".json", ".meta"):

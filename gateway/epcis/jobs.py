@@ -8,6 +8,9 @@ running the same one.
     running   some transactions committed     killed now: the same; no event is anchored twice
     finished  row says so, then files go      killed between: the files are removed at start
 
+Jobs of one party run in the order received, so that a shipment never overtakes the commissioning
+sent before it; jobs of different parties run side by side.
+
 A part that does not answer (ledger, node, database) is asked again for about a minute before the
 job ends with its error; a job's end waits for the database as long as it takes.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -51,20 +55,21 @@ class CaptureJobs:
         self.store = JobStore(container.state, container.home / "gateway" / "captures")
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="capture")
         self._running: dict[str, Future[None]] = {}
+        self._queues: dict[str, deque[tuple[str, Document | None]]] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
     def resume(self) -> int:
         """Run again what was running when a process ended; returns how many."""
         found = self.store.unfinished()
-        for job_id in found:
-            self._start(job_id)
+        for job in found:
+            self._queue(job, None)
         return len(found)
 
     def submit(self, body: bytes, document: Document, sender: Sender, behaviour: str) -> Job:
-        """Make a job durable and start it. `document`: the body, read."""
+        """Make a job durable and queue it. `document`: the body, read."""
         job = self.store.create(body, sender, behaviour, len(document.events))
-        self._start(job.id, document)
+        self._queue(job, document)
         return job
 
     @property
@@ -86,23 +91,37 @@ class CaptureJobs:
 
     def close(self) -> None:
         """Let the transactions under way finish; the rest is resumed at the next start."""
-        self._closing.set()
+        with self._lock:
+            self._closing.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     # -- running ----------------------------------------------------------------------------------
 
-    def _start(self, job_id: str, document: Document | None = None) -> None:
+    def _queue(self, job: Job, document: Document | None) -> None:
         with self._lock:
-            if job_id in self._running or self._closing.is_set():
+            if job.id in self._running or self._closing.is_set():
                 return
-            future = self._pool.submit(self._work, job_id, document)
-            self._running[job_id] = future
+            self._running[job.id] = Future()
+            if job.owner in self._queues:
+                # It waits: its document is read again from disk, not kept in memory meanwhile.
+                self._queues[job.owner].append((job.id, None))
+                return
+            self._queues[job.owner] = deque([(job.id, document)])
+            self._pool.submit(self._next, job.owner)
 
-        def forget(_: Future[None]) -> None:
+    def _next(self, owner: str) -> None:
+        """Work off the owner's oldest job, then make room for other owners."""
+        with self._lock:
+            job_id, document = self._queues[owner].popleft()
+        try:
+            self._work(job_id, document)
+        finally:
             with self._lock:
-                self._running.pop(job_id, None)
-
-        future.add_done_callback(forget)
+                self._running.pop(job_id).set_result(None)
+                if not self._queues[owner]:
+                    del self._queues[owner]
+                elif not self._closing.is_set():
+                    self._pool.submit(self._next, owner)
 
     def _work(self, job_id: str, document: Document | None) -> None:
         try:

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
+from gateway.epcis.canonical_uri import check_digit
 from gateway.epcis.capture import batches
 from gateway.epcis.document import as_document
 from gateway.epcis.hash import event_hash
@@ -345,6 +346,38 @@ def test_jobs_survive_a_restart(tmp_path: Path) -> None:
         assert jobs.wait(job.id, 30)
         finished = running.get(f"/capture/{job.id}").json()
         assert (finished["anchored"], finished["duplicates"]) == (2, 2)
+
+
+def test_jobs_of_a_party_keep_their_order(gateway: Gateway, enforced: str) -> None:
+    """A shipment that overtakes the commissioning sent right before it."""
+    locations = []
+    for number in range(12):
+        thing = commissioned(epcList=[f"{enforced}O{number}"])
+        packed = {
+            **aggregated(thing["epcList"][0], number),
+            "eventTime": "2026-03-01T09:00:00.000+01:00",
+        }
+        for event in (thing, packed):
+            answer = gateway.post("/capture", document(event))
+            locations.append(answer.headers["Location"].rpartition("/")[2])
+    jobs = gateway.container.parts["capture_jobs"]
+    for job_id in locations:
+        assert jobs.wait(job_id, 60)
+        job = gateway.get(f"/capture/{job_id}").json()
+        assert job["success"], job["errors"]
+    assert jobs.running == 0
+
+
+def aggregated(child: str, number: int) -> dict[str, Any]:
+    body = f"0952123450000{number:04d}"
+    return {
+        "type": "AggregationEvent",
+        "eventTimeZoneOffset": "+01:00",
+        "action": "ADD",
+        "bizStep": "packing",
+        "parentID": f"https://id.gs1.org/00/{body}{check_digit(body)}",
+        "childEPCs": [child],
+    }
 
 
 def test_two_gateways_of_one_home(gateway: Gateway) -> None:
