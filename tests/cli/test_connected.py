@@ -405,7 +405,7 @@ def test_demo_killed_half_way_goes_on_and_keeps_its_data(tmp_path: Path) -> None
     first.communicate()
     second = subprocess.run(
         [sys.executable, "-m", "cli.main", *args], cwd=REPOSITORY, capture_output=True, text=True,
-        timeout=120,
+        timeout=240,
     )  # fmt: skip
     assert second.returncode == 0, second.stderr
     loaded = json.loads(second.stdout)
@@ -416,7 +416,7 @@ def test_demo_killed_half_way_goes_on_and_keeps_its_data(tmp_path: Path) -> None
     }  # fmt: skip
     third = subprocess.run(
         [sys.executable, "-m", "cli.main", *args], cwd=REPOSITORY, capture_output=True, text=True,
-        timeout=120,
+        timeout=240,
     )  # fmt: skip
     again = json.loads(third.stdout)
     assert [s["certificate"] for s in again["stories"]] == [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -58,14 +58,16 @@ def all_commands(
 
 
 def test_help_answers_at_once() -> None:
-    """A heavy import that crept into the top module."""
-    fastest = 9.0
+    """A heavy import that crept into the top module (processor time: the machine may be busy)."""
+    least = 9.0
     for _ in range(3):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = run("--help")
-        fastest = min(fastest, time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        least = min(least, used)
         assert done.returncode == 0
-    assert fastest < 0.4
+    assert least < 0.4
 
 
 def test_top_help_imports_no_command() -> None:
