@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import TracebackType
@@ -167,12 +168,13 @@ class EmbeddedNetwork:
         self.commits.fail_all("the network was closed")
         self.progress.close()
         self.views = {}
-        for node in self.nodes.values():
-            node.close()
-        self.sequencer.log.close()
-        self.verifier.close()
-        self._disks.shutdown()
-        os.close(self._lock)
+        with ExitStack() as rest:
+            rest.callback(os.close, self._lock)
+            rest.callback(self._disks.shutdown)
+            rest.callback(self.verifier.close)
+            rest.callback(self.sequencer.log.close)
+            for node in self.nodes.values():
+                rest.callback(node.close)
 
     def __enter__(self) -> EmbeddedNetwork:
         return self

@@ -19,10 +19,10 @@ Who decides what is written: :mod:`nodes.validate`. Reads for contracts go throu
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -46,6 +46,7 @@ from rocksdict import (
 from nodes.errors import LedgerCorrupt, LedgerError
 from nodes.rwset import VERSION_BYTES, state_prefix
 
+log = logging.getLogger(__name__)
 _HEIGHT: Final = b"H"
 _number = struct.Struct(">Q").pack
 _position = struct.Struct(">QIBII")
@@ -307,8 +308,13 @@ class Ledger:
         if self._log_file >= 0:
             os.close(self._log_file)
             self._log_file, self._log_name = -1, ""
-        with suppress(DbClosedError):
+        try:
             self._db.close()
+        except DbClosedError:
+            return
+        except Exception as error:
+            # Closing flushes; on a full disk it cannot, and the write-ahead log still has it all.
+            log.warning("closing %s: %s", self.path, error)
 
     def _read_tip(self) -> Tip:
         raw = self.get(_HEIGHT)

@@ -129,11 +129,13 @@ class Node:
 
     def close(self) -> None:
         """Close ledger and payloads."""
-        self.ledger.close()
-        with self._payloads_lock:
-            if self._payloads is not None:
-                self._payloads.close()
-                self._payloads = None
+        try:
+            with self._payloads_lock:
+                if self._payloads is not None:
+                    self._payloads.close()
+                    self._payloads = None
+        finally:
+            self.ledger.close()
 
     def _commit(
         self, body: Body, slots: Sequence[bytes], parsed: Sequence[ParsedTransaction] | None
