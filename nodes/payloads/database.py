@@ -25,6 +25,7 @@ from typing import Any
 
 from rocksdict import (
     AccessType,
+    BlockBasedOptions,
     BottommostLevelCompaction,
     Checkpoint,
     CompactOptions,
@@ -69,8 +70,8 @@ class PayloadDatabase:
         try:
             if not read_only:
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            families = {name: _options() for name in FAMILIES}
-            self._db = Rdict(str(directory), _options(), families, access)
+            families = {name: _options(read_only) for name in FAMILIES}
+            self._db = Rdict(str(directory), _options(read_only), families, access)
         except OSError as exc:
             raise StoreUnavailable(
                 f"the payload store {directory} cannot be used: {exc.strerror}"
@@ -178,14 +179,19 @@ class PayloadDatabase:
                 _log.warning("payload store not flushed: %s", exc)
 
 
-def _options() -> Any:
+def _options(read_only: bool) -> Any:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_compression_type(DBCompressionType.none())
     options.set_keep_log_file_num(2)
-    options.set_max_open_files(256)
+    # Whoever only reads opens every file at once: the owner may delete one at any time.
+    options.set_max_open_files(-1 if read_only else 256)
     options.set_write_buffer_size(16 * 1024 * 1024)
+    # Storing asks for each new commitment whether it is there; the filter mostly says no.
+    tables = BlockBasedOptions()
+    tables.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(tables)
     return options
 
 
