@@ -15,6 +15,7 @@ from chaincode.event import EventRun
 from chaincode.identifiers import Identifier, parse
 from chaincode.items import item_key
 from chaincode.lots import Lot
+from chaincode.objects import declare_losses
 from chaincode.records import Record
 from chaincode.steps import HANDLE, HANDLERS, RECEIVE, SHIP, Operation, operation_of
 
@@ -44,6 +45,8 @@ def aggregate(run: EventRun) -> None:
         _unpack(run, parent)
     elif action == "OBSERVE":
         _compare(run, parent)
+    if "losses" in p:
+        declare_losses(run, movement)
 
 
 def _is_class(text: str) -> bool:

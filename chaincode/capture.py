@@ -169,6 +169,7 @@ class _Batch:
         declared = records.get(error_key(run.hex, run.actor))
         if declared is not None:
             record["voided_by"], record["voided_party"] = run.hex, run.actor
+            record["undone"] = True
             run.note(
                 Refusal(
                     "EVENT_VOIDED",

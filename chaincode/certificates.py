@@ -1,10 +1,9 @@
 """Certificates: a digest anchored by a party with the role and the licence for it.
 
 The certificate itself stays off the chain; the ledger holds its SHA-256 digest, type, subject,
-issuer, validity and status. A certifier needs a licence in force whose kind is the certificate's
-type or "certifier"; a brand, producer, processor, customs authority or regulator may certify, and
-needs such a licence too, except for the type "product-passport" of goods it made or whose product
-it owns, and except for authorities (customs, regulator).
+issuer, validity and status. The issuer is a certifier, brand, producer or processor with a licence
+in force whose kind is the certificate's type or the issuer's role; an authority (customs,
+regulator); or, for the type "product-passport", whoever made the goods or owns their product.
 """
 
 from __future__ import annotations
@@ -153,9 +152,9 @@ def _entitlement(session: Session, issuer: Record, record: Record) -> str:
             f"{issuer['id']} has the roles {', '.join(issuer['roles'])}; "
             f"{' or '.join(ISSUING_ROLES)} may issue certificates.",
         )
-    for kind in (record["type"], "certifier"):
+    for kind in (record["type"], *(role for role in ISSUING_ROLES if role in roles)):
         licence = licence_for(issuer, kind, session.now_ms)
-        if licence is not None and (kind != "certifier" or "certifier" in roles):
+        if licence is not None:
             return str(licence["number"])
     if roles & AUTHORITIES:
         return "authority"

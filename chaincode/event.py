@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from chaincode.errors import IdentifierError, Refusal, UnitError
-from chaincode.identifiers import Identifier, parse
+from chaincode.identifiers import Identifier, as_party, parse
 from chaincode.products import convert, product_key
 from chaincode.records import Record, Records, key
 from chaincode.units import BASE_PER_MILLIGRAM, DEFAULT_UNIT, MASS, amount
@@ -204,12 +204,12 @@ class EventRun:
 
     def senders(self) -> list[str]:
         """Parties the event names as source, possessing before owning."""
-        return _parties(self.p.get("from", ()))
+        return _parties(self.p.get("from", ()), "from")
 
     def _both_ends(self) -> tuple[str | None, str | None]:
         if self._ends is None:
             ends = self.p.get("to", ())
-            parties = _parties(ends)
+            parties = _parties(ends, "to")
             owner = next((e["id"] for e in ends if e.get("type") == "owning_party"), None)
             receiver = parties[0] if parties else self._party_at(ends)
             self._ends = (receiver, owner)
@@ -248,12 +248,28 @@ class EventRun:
             self.places[identifier] = (name, sender, weight)
 
 
-def _parties(ends: Sequence[dict[str, str]]) -> list[str]:
-    holders, owners = [], []
-    for end in ends:
-        kind = end.get("type")
+def _parties(ends: Sequence[dict[str, str]], field: str) -> list[str]:
+    holders: list[str] = []
+    owners: list[str] = []
+    for index, end in enumerate(ends):
+        kind, party = end.get("type"), end["id"]
         if kind == "possessing_party":
-            holders.append(end["id"])
-        elif kind == "owning_party" and end["id"] not in holders:
-            owners.append(end["id"])
+            holders.append(_party(party, f"/{field}/{index}/id"))
+        elif kind == "owning_party" and party not in holders:
+            owners.append(_party(party, f"/{field}/{index}/id"))
     return holders + owners
+
+
+def _party(text: str, where: str) -> str:
+    """A party as the event names it, which must be canonical where it can be read."""
+    try:
+        found = as_party(text)
+    except IdentifierError:
+        return text
+    if found != text:
+        raise Refusal(
+            "NOT_CANONICAL",
+            f"{text} is not a party in canonical form; {found} is accepted.",
+            "/projection" + where,
+        )
+    return found

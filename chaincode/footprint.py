@@ -142,7 +142,7 @@ def _evidence(session: Session, uri: str) -> tuple[list[Record], bool]:
                 continue
             seen_events.add(hex_)
             event = session.records.get(event_key(hex_))
-            if event is None or "voided_by" in event:
+            if event is None or "undone" in event:
                 continue
             upstream = queries.linked(event["projection"], current, "up")
             for name in upstream:

@@ -209,10 +209,14 @@ def _could_be_value(ai: str, value: str) -> bool:
         return bool(value)
     digits = {"00": 18, "8006": 18, "402": 17, "8017": 18, "8018": 18}.get(ai)
     if digits is not None:
-        return value.isdigit() and len(value) == digits
+        return _digits(value) and len(value) == digits
     if ai == "01":
-        return value.isdigit() and len(value) in (8, 12, 13, 14)
-    return value[: 14 if ai == "8003" else 13].isdigit() and len(value) >= 13
+        return _digits(value) and len(value) in (8, 12, 13, 14)
+    return _digits(value[: 14 if ai == "8003" else 13]) and len(value) >= 13
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _from_elements(elements: list[tuple[str, str]], text: str) -> Identifier:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaincode.balances import amount_in, balance_key
 from chaincode.event import UNNAMED, EventRun
 from chaincode.identifiers import Identifier
 from chaincode.items import (
@@ -23,6 +24,7 @@ from chaincode.items import (
     require_holder,
     weight_of,
 )
+from chaincode.lots import Lot, take
 from chaincode.records import Record
 from chaincode.session import party_key
 from chaincode.steps import (
@@ -230,6 +232,7 @@ def _remove(
     where: str,
 ) -> None:
     require_holder(run, enforced, record, root, where, op.step or op.status)
+    write_off(run, record, where)
     fresh = moved(run, name, record, where)
     fresh["status"] = op.status
     fresh.pop("receiver", None)
@@ -242,6 +245,20 @@ def _remove(
         else:
             fresh.pop("owner", None)
     run.records.put(name, fresh)
+
+
+def write_off(run: EventRun, container: Record, where: str) -> None:
+    """Quantities packed in something that ends leave the books with it."""
+    for uri in sorted(container.get("lots", {})):
+        lot = Lot(run, run.identify(uri, where), {"id": uri}, where)
+        held = run.records.get(balance_key(uri, container["id"]))
+        whole = amount_in(held, "on_hand") if held is not None else 0
+        if whole:
+            take(run, lot, whole, container["id"], "removed")
+    for uri in sorted(container.get("contents", {})):
+        inner = run.records.get(item_key(uri)) if "/21/" not in uri else None
+        if inner is not None and inner.get("parent") == container["id"]:
+            write_off(run, inner, where)
 
 
 def _recall(

@@ -17,7 +17,7 @@ from chaincode.arguments import Arguments
 from chaincode.errors import Refusal, UnitError
 from chaincode.identifiers import as_party, gtin14, parse
 from chaincode.records import Record
-from chaincode.session import Session
+from chaincode.session import Session, require_party
 from chaincode.units import BASE_PER_GRAM, DEFAULT_UNIT, MASS, fraction, unit_of
 
 DEFINING_ROLES: Final = ("brand", "producer", "processor", "regulator")
@@ -49,6 +49,7 @@ def define(session: Session, args: Arguments) -> Record:
     if args.has("makers"):
         record["makers"] = sorted(as_party(item) for item in args.texts("makers", 500))
     actor = args.party("actor") if args.has("actor") else None
+    named = args.party("owner") if args.has("owner") else None
     args.done()
     unit_of(record["unit"])
     party = session.acting_for(actor, "product:define")
@@ -66,6 +67,14 @@ def define(session: Session, args: Arguments) -> Record:
             f"GTIN {gtin} was defined by {owner}; that party or a regulator is accepted.",
             "/gtin",
         )
+    if named is not None and named != owner:
+        if "regulator" not in party["roles"]:
+            raise Refusal(
+                "ROLE_NOT_ALLOWED",
+                f"GTIN {gtin} belongs to {owner}; only a regulator may give it to {named}.",
+                "/owner",
+            )
+        owner = require_party(session.records, named, "/owner")["id"]
     record["owner"], record["defined_by"] = owner, party["id"]
     session.records.put(product_key(gtin), record)
     return record
@@ -127,7 +136,8 @@ def _base_mass(grams: str) -> int:
 
 def _gtin(args: Arguments) -> str:
     text = args.text("gtin", 512)
-    gtin = parse(text).gtin if not text.isdigit() else gtin14(text)
+    bare = text.isascii() and text.isdigit()
+    gtin = gtin14(text) if bare else parse(text).gtin
     if gtin is None:
         raise Refusal(
             "BAD_IDENTIFIER", f"{text!a} is no GTIN; 8, 12, 13 or 14 digits are.", "/gtin"

@@ -137,7 +137,7 @@ def trace(session: Session, args: Arguments) -> Record:
     session.records.prefetch([event_key(hex_) for hex_ in hashes])
     for hex_ in hashes:
         event = session.records.get(event_key(hex_))
-        if event is None or "voided_by" in event:
+        if event is None or "undone" in event:
             continue
         ids = linked(event["projection"], uri, direction)
         if ids:

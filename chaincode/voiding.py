@@ -91,7 +91,9 @@ def declare(run: EventRun) -> str | None:
     if undo is not None and all(_untouched(run, name, hex_) for name in undo):
         for name in sorted(undo):
             _restore(run, name, undo[name])
+        undone = True
     else:
+        undone = False
         run.note(
             Refusal(
                 "VOID_NOT_REVERSED",
@@ -103,6 +105,8 @@ def declare(run: EventRun) -> str | None:
     fresh = dict(event)
     fresh["voided_by"], fresh["voided_party"] = run.hex, run.actor
     fresh.pop("undo", None)
+    if undone:
+        fresh["undone"] = True
     run.records.put(event_key(hex_), fresh)
     return hex_
 

@@ -70,6 +70,13 @@ def test_an_expired_licence_does_not_count(licensed: World) -> None:
     assert refusal.code == "LICENCE_MISSING"
 
 
+def test_a_licence_may_cover_a_role(licensed: World) -> None:
+    covers = {"id": party_id(8), "licence": licence(number="CH-8", kind="brand")}
+    licensed.call("regulator", "participant:addLicence", covers)
+    found = licensed.call("brand", "certificate:anchor", certificate(licensed, type="luxury"))
+    assert found["licence"] == "CH-8"
+
+
 def test_a_maker_issues_passports_of_its_own_goods(licensed: World) -> None:
     own = certificate(licensed, type="product-passport")
     licensed.call("maker", "certificate:anchor", own)

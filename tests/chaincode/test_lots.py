@@ -192,6 +192,34 @@ def test_a_lot_on_a_pallet_moves_with_it(goods: World) -> None:
     assert goods.balances(L)["totals"] == {"on_hand": "100", "produced": "100"}
 
 
+def test_quantities_in_a_destroyed_container_leave_the_books(goods: World) -> None:
+    case, pallet = sscc(6), sscc(7)
+    pack = {"type": "AggregationEvent", "action": "ADD"}
+    goods.do("maker", **pack, parent=case, child_quantities=[qty(L, "60")])
+    goods.do("maker", **pack, parent=pallet, children=[case], child_quantities=[qty(L, "5")])
+    goods.do("maker", action="DELETE", step="destroying", epcs=[pallet])
+    assert goods.balances(L)["totals"] == {"on_hand": "35", "produced": "100", "removed": "65"}
+
+
+def test_a_loss_may_be_declared_while_packing(goods: World) -> None:
+    goods.do(
+        "maker",
+        type="AggregationEvent",
+        action="ADD",
+        parent=sscc(6),
+        child_quantities=[qty(L, "60")],
+        losses=[qty(L, "1")],
+    )
+    assert goods.on_hand(L, MAKER) == "39"
+
+
+def test_parties_are_named_in_canonical_form(goods: World) -> None:
+    spelled = SHOP.replace("/417/", "/414/")
+    fields = {"action": "OBSERVE", "step": "shipping", "quantities": [qty(L, "1")]}
+    refusal = goods.no("maker", **fields, to=receiver(spelled))
+    assert (refusal.code, refusal.where) == ("NOT_CANONICAL", "/projection/to/0/id")
+
+
 def test_foreign_quantities_are_adopted_under_report(world: World) -> None:
     foreign = lot("F", gtin(9))
     codes = world.codes(

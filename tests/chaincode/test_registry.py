@@ -304,6 +304,14 @@ def test_the_first_definer_owns_a_product(world: World) -> None:
     assert len(world.call("shop", "product:list", {})["records"]) == 1
 
 
+def test_a_regulator_gives_a_product_to_its_rightful_owner(world: World) -> None:
+    world.product("mill")
+    argument = {"gtin": GTIN, "name": "P", "mode": "report", "owner": party_id(8)}
+    assert world.refused("mill", "product:define", argument).code == "ROLE_NOT_ALLOWED"
+    assert world.call("regulator", "product:define", argument)["owner"] == party_id(8)
+    world.product("brand")
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
