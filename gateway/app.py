@@ -6,10 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -26,23 +25,40 @@ from gateway.errors import (
     problem_type,
     to_problem,
 )
+from gateway.http import (
+    audit,
+    carbon,
+    certificates,
+    epcis,
+    health,
+    keys,
+    ledger,
+    pages,
+    participants,
+    payloads,
+    products,
+    qr,
+    resolve,
+    trace,
+)
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 
 ROUTERS = (
-    "health",
-    "keys",
-    "ledger",
-    "trace",
-    "participants",
-    "products",
-    "audit",
-    "carbon",
-    "epcis",
-    "certificates",
-    "qr",
-    "pages",
-    "resolve",
+    health,
+    keys,
+    ledger,
+    trace,
+    participants,
+    products,
+    audit,
+    carbon,
+    payloads,
+    epcis,
+    certificates,
+    qr,
+    pages,
+    resolve,
 )
 """Modules of gateway.http in matching order; Digital Link paths at the root come last."""
 
@@ -105,9 +121,8 @@ def create_app(settings: Settings, container: Container | None = None) -> FastAP
     app.state.settings = settings
     app.state.container = None
     _add_error_table(app)
-    for name in ROUTERS:
-        if find_spec(f"gateway.http.{name}"):
-            app.include_router(import_module(f"gateway.http.{name}").router)
+    for module in ROUTERS:
+        app.include_router(module.router)
     _describe_problem(app)
     app.state.early_metrics = Metrics()
     app.add_middleware(
@@ -181,8 +196,6 @@ def _fault(fault: Any) -> dict[str, str]:
 
 def problem_response(problem: Problem) -> Response:
     """The answer of a problem."""
-    import orjson
-
     return Response(
         orjson.dumps(problem.body()),
         problem.status,

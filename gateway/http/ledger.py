@@ -29,7 +29,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.container import Container
 from gateway.errors import Problem
-from gateway.http.deps import CallerDep, ContainerDep, OptionalCallerDep
+from gateway.http.deps import AdminDep, CallerDep, ContainerDep, OptionalCallerDep
 from gateway.ledger.errors import validation_code_name
 from gateway.readmodel import tables
 
@@ -167,6 +167,15 @@ def info(caller: CallerDep, container: ContainerDep) -> dict[str, Any]:
         "readmodel_height": container.readmodel.height(),
         "contract": contract,
     }
+
+
+@router.post("/readmodel/rebuild", status_code=202, summary="Rebuild the read model from block 0")
+async def rebuild(caller: AdminDep, container: ContainerDep) -> dict[str, Any]:
+    """For administrators of the gateway's own organisation. Readers see it grow; watch /readyz."""
+    if caller.msp_id != container.msp_id:
+        raise Problem("FORBIDDEN", "only the gateway's own organisation may rebuild its read model")
+    container.follower.rebuild()
+    return {"status": "/readyz"}
 
 
 @router.get("/blocks", summary="Blocks, newest first")

@@ -153,18 +153,17 @@ def test_a_tampered_read_model_is_found(chain: Gateway) -> None:
 def test_an_erased_payload_leaves_the_proof(chain: Gateway) -> None:
     body = chain.client("auditor").get(f"/v1/trace/{CHERRY}").json()
     harvest = next(n for n in body["nodes"] if n["node"] == "event")
-    from gateway.epcis.access import reader_for
-
-    container = chain.container
-    token = chain.token("farm")
-    import asyncio
-
-    scope = {"headers": [(b"x-api-key", token.encode())]}
-    caller = asyncio.run(container.authenticator.identify(scope))
-    assert caller is not None
-    container.payloads.erase(
-        "GrowersMSP", harvest["evidence"]["commitment"], reader_for(caller), "data-subject-request"
-    )
+    path, why = f"/v1/payloads/{harvest['id']}", {"reason": "data-subject-request"}
+    path = path.replace("?", "%3F")
+    assert code(chain.client("shop").delete(path, params=why)) == "PAYLOAD_DENIED"
+    assert code(chain.client("farm").get(path + "/receipt")) == "NOT_FOUND"
+    assert chain.client("farm").delete(path).status_code == 422
+    erased = chain.client("farm").delete(path, params=why)
+    assert erased.status_code == 200, erased.text
+    assert erased.json()["receipt"]["commitment"] == harvest["evidence"]["commitment"]
+    assert chain.client("farm").get(path + "/receipt").json() == erased.json()
+    log = chain.client("auditor").get(path + "/reads").json()
+    assert log[-1]["action"] == "erase"
     found = audit(chain, ROASTED)
     assert outcome(found, "payloads") == "unknown"
     assert outcome(found, "on-ledger") == "pass"

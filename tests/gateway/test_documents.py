@@ -36,7 +36,7 @@ from nodes.errors import IdentityRefused
 from tests.gateway.running import Gateway
 
 OWN_ROUTES = ("/v1/", "/healthz", "/readyz", "/metrics", "/problems")
-OTHER_PAGES = r"/v1/(certificate|verify|verif|status|payload)"
+OTHER_PAGES = r"/v1/(certificate|verify|verif|status)"
 """Routes below /v1 that other pages describe."""
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
