@@ -31,7 +31,7 @@ from gateway.credentials.document import Fact
 from gateway.credentials.errors import CredentialError, FactsMissing, MalformedCredential
 from gateway.credentials.evidence import Footprint, LedgerEvidence
 from gateway.credentials.facts import Claim, declared_facts, ledger_facts
-from gateway.credentials.history import Record, history
+from gateway.credentials.history import Record
 from gateway.credentials.keys import IssuerKeys
 from gateway.credentials.profiles import Profile
 from gateway.credentials.store import CredentialStore
@@ -104,7 +104,7 @@ class Certifier:
             if party is None:
                 raise CredentialError(f"{order.issuer} is not a participant of the network")
             # 2 facts
-            life = history(connection, subject.uri)
+            life = evidence.life(subject.uri)
             facts = ledger_facts(profile, subject, life, evidence, footprint)
             product = evidence.product_record(subject.gtin)
         # 3 declared

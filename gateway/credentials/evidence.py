@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -12,21 +11,13 @@ from sqlalchemy import Connection, func, select
 from chaincode.identifiers import parse
 from gateway.credentials import readings
 from gateway.credentials.document import Fact
-from gateway.credentials.history import Record, history
+from gateway.credentials.history import History, Record, history
 from gateway.credentials.port import Anchor, EvidenceUnavailable, FactState, Issuer, ProductState
+from gateway.credentials.records import anchor_of, footprint_value, state_of
 from gateway.readmodel import tables
 
 Footprint = Callable[[str], Record | None]
 """Identifier -> the contract's ``carbon:footprint`` answer, or None where it has none."""
-
-_STATES = {
-    "recalled": "recalled",
-    "stolen": "stolen",
-    "destroyed": "destroyed",
-    "retired": "destroyed",
-    "dispensed": "dispensed",
-    "consumed": "consumed",
-}
 
 
 _WITHOUT_LICENCE = frozenset({None, "authority", "own goods"})
@@ -56,6 +47,7 @@ class LedgerEvidence:
     def __init__(self, connection: Connection, footprint: Footprint | None = None) -> None:
         self._connection = connection
         self._footprint = footprint
+        self._lives: dict[str, History] = {}
 
     @property
     def as_of(self) -> tuple[int | None, int | None]:
@@ -139,8 +131,13 @@ class LedgerEvidence:
         found = self.own_state(subject, now_ms)
         if found is None or found.state != "ok":
             return found
-        ancestors = history(self._connection, subject).ancestors
-        return self.recalled_source(ancestors) or found
+        return self.recalled_source(self.life(subject).ancestors) or found
+
+    def life(self, subject: str) -> History:
+        """The history of an identifier, walked once."""
+        if subject not in self._lives:
+            self._lives[subject] = history(self._connection, subject)
+        return self._lives[subject]
 
     def own_state(self, subject: str, now_ms: int) -> ProductState | None:
         """The state of a serialised thing or of a lot alone."""
@@ -153,6 +150,9 @@ class LedgerEvidence:
 
     def _event_fact(self, fact: Fact, subject: str) -> FactState:
         record = self.event(fact.event) if fact.event else None
+        voided = record is not None and record.get("voided_by")
+        if record and not voided and not self._concerns(record, fact.reading or "", subject):
+            return "differs"
         if fact.reading == readings.INSPECTION:
             if record is None or not readings.inspected_by(fact.checked_by or "", record):
                 return "differs"
@@ -168,6 +168,21 @@ class LedgerEvidence:
         if fact.reading == "origin-product":
             return self._named(fact, value, self.product_record(parse(value).gtin))
         return _same(value == fact.value and unit == fact.unit)
+
+    def _concerns(self, record: Record, reading: str, subject: str) -> bool:
+        """Whether the event has that place in the product's own history: nobody lends a product
+        the origin of another."""
+        life = self.life(subject)
+        if life.cut:
+            return True
+        events = (
+            life.origins
+            if reading in readings.ORIGIN
+            else [life.made]
+            if reading in readings.MADE
+            else life.events
+        )
+        return any(event is not None and event["hash"] == record["hash"] for event in events)
 
     def _named(self, fact: Fact, identifier: str, record: Record | None) -> FactState:
         if fact.party is not None and fact.party != identifier:
@@ -192,58 +207,6 @@ class LedgerEvidence:
     def _record(self, table: Any, key: Any, value: str) -> Record | None:
         raw = self._connection.scalar(select(table.c.record).where(key == value))
         return None if raw is None else orjson.loads(raw)
-
-
-def anchor_of(record: Record) -> Anchor:
-    """A certificate record of the chain as the verifier reads it."""
-    return Anchor(
-        issuer=record["issuer"],
-        digest=record["digest"],
-        subject=record["subject"],
-        status=record["status"],
-        anchored_ms=record["time_ms"],
-        changed_ms=record.get("changed_ms", record["time_ms"]),
-        reason=record.get("reason", ""),
-        superseded_by=record.get("superseded_by"),
-        valid_from_ms=record.get("valid_from_ms"),
-        valid_until_ms=record.get("valid_until_ms"),
-        tx_id=record["tx_id"],
-        licence=record.get("licence") or None,
-    )
-
-
-def state_of(record: Record, recalled_share: bool, now_ms: int) -> ProductState:
-    """An item or lot record as check 8 sees it; expired after the end of the printed day."""
-    expiry = record.get("expiry")
-    status = "recalled" if recalled_share else record["status"]
-    since = record.get("moved_ms")
-    if status in _STATES:
-        return ProductState(_STATES[status], since, expiry)
-    ends = expiry_ms(expiry)
-    if ends is not None and now_ms >= ends:
-        return ProductState("expired", ends, expiry)
-    return ProductState("ok", since, expiry)
-
-
-def expiry_ms(text: str | None) -> int | None:
-    """The first instant after the day `text` (YYYY-MM-DD) everywhere on earth (UTC-12)."""
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, hours=12)
-    return round(end.timestamp() * 1000)
-
-
-def footprint_value(record: Record) -> tuple[str, str] | None:
-    """(amount, unit) a certificate states: milligrams CO2e per unit where known, else in total."""
-    per_unit = record.get("per_unit")
-    if per_unit and per_unit["co2e_mg"]:
-        return str(per_unit["co2e_mg"]), f"mg CO2e/{per_unit['unit']}"
-    total = record.get("co2e_mg")
-    return (str(total), "mg CO2e") if total and not per_unit else None
 
 
 def _same(equal: bool) -> FactState:

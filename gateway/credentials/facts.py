@@ -9,9 +9,10 @@ from chaincode.identifiers import Identifier, parse
 from gateway.credentials import readings
 from gateway.credentials.document import Fact
 from gateway.credentials.errors import CredentialError
-from gateway.credentials.evidence import Footprint, LedgerEvidence, footprint_value
+from gateway.credentials.evidence import Footprint, LedgerEvidence
 from gateway.credentials.history import History, Record
 from gateway.credentials.profiles import Field, Profile
+from gateway.credentials.records import footprint_value
 
 
 @dataclass(frozen=True, slots=True)

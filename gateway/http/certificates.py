@@ -20,8 +20,9 @@ from gateway.auth import Caller
 from gateway.certify import Order, certificate_id, uuid_of
 from gateway.credentials import contexts, did, document, profiles, proof
 from gateway.credentials.errors import CredentialError, FactsMissing, MalformedCredential
-from gateway.credentials.evidence import LedgerEvidence, anchor_of
+from gateway.credentials.evidence import LedgerEvidence
 from gateway.credentials.facts import Claim
+from gateway.credentials.records import anchor_of
 from gateway.credentials.service import CertificateService, clock_ms, service_of
 from gateway.digital_link import LinkError, from_uri
 from gateway.errors import Problem, add_problem_types, translates

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, func, select
 
 from chaincode.identifiers import as_party, parse
 from gateway.credentials.document import Fact
-from gateway.credentials.evidence import Footprint, LedgerEvidence, expiry_ms, footprint_value
-from gateway.credentials.history import History, Record, history
+from gateway.credentials.evidence import Footprint, LedgerEvidence
+from gateway.credentials.history import History, Record
+from gateway.credentials.records import expiry_ms, footprint_value
 from gateway.credentials.store import CredentialStore
 from gateway.digital_link import DigitalLink
 from gateway.readmodel import tables
@@ -45,7 +46,7 @@ class Scanner:
             return _party_view(evidence, link, subject.uri)
         product = evidence.product_record(subject.gtin)
         lot = next((value for ai, value in link.qualifiers if ai == "10"), subject.lot)
-        life = history(connection, subject.uri)
+        life = evidence.life(subject.uri)
         subjects = [subject.uri]
         if lot and subject.gtin and subject.kind == "sgtin":
             subjects.append(parse(f"https://id.gs1.org/01/{subject.gtin}/10/{lot}").uri)

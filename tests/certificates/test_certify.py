@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -209,6 +210,31 @@ def test_a_forgers_own_certificate_is_not_on_the_ledger(world: World) -> None:
     twin = proof.secure(body | {"id": genuine.id}, key, str(body["issuer"]["id"]))
     found = world.service.verify(twin)
     assert (found.overall, code(found, 4)) == ("invalid", "ANCHOR_DIFFERS")
+
+
+@pytest.mark.parametrize("reading", ["origin-country", "made-country", "inspection"])
+def test_an_issuer_cannot_borrow_another_products_event(world: World, reading: str) -> None:
+    """Signed and anchored by the true issuer, but the event is the coffee's, not the watch's."""
+    coffee = world.issue("coffee").credential["credentialSubject"]["facts"]
+    borrowed = next(fact for fact in coffee if fact.get("reading") == reading)
+    genuine = world.issue("watch")
+    body = copy.deepcopy({k: v for k, v in genuine.credential.items() if k != "proof"})
+    body["id"] = uuid.uuid4().urn
+    body["credentialSubject"]["facts"].append(borrowed)
+    issuer = str(body["issuer"]["party"])
+    key = world.service.certifier.keys.current(issuer)
+    secured = proof.secure(body, key, str(body["issuer"]["id"]))
+    with world.container.readmodel.read() as connection:
+        anchor = LedgerEvidence(connection).anchor(genuine.id)
+    assert anchor is not None
+    world.submit(
+        issuer, "certificate:anchor", id=body["id"], digest=proof.digest(secured),
+        type="product-passport", subject=anchor.subject, valid_from_ms=anchor.valid_from_ms,
+        valid_until_ms=anchor.valid_until_ms,
+    )  # fmt: skip
+    found = world.service.verify(secured)
+    assert [check.number for check in found.checks if check.verdict == "fail"] == [7]
+    assert (found.overall, code(found, 7)) == ("invalid", "FACTS_DIFFER")
 
 
 class Said(NoEvidence):
