@@ -1,4 +1,6 @@
-"""Payload bytes of event rows for one reader: each node decides, this only asks it.
+"""Payloads of event rows: bytes for one reader, and which events have theirs stored already.
+
+Each node decides who reads, this only asks it.
 
 The reader is who the ledger says the caller is (:class:`gateway.auth.Caller`); the request itself
 adds nothing but a regulator's legal basis.
@@ -7,18 +9,27 @@ adds nothing but a regulator's legal basis.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
+from gateway.epcis.hash import hash_hex
+from gateway.errors import DatabaseUnavailable
 from gateway.payloads import read_recorded
+from gateway.readmodel.tables import events
 from nodes.payloads import PayloadError, Reader, StoredPayload
 
 if TYPE_CHECKING:
     from gateway.auth import Caller
     from gateway.container import Container
+    from gateway.epcis.capture import Known
+    from gateway.epcis.prepare import PreparedEvent
+    from gateway.readmodel.store import ReadModel
+
+HASHES_AT_ONCE = 500
+_COMMITMENTS = select(events.c.hash, events.c.declaration, events.c.commitment)
 
 
 def reader_for(caller: Caller, legal_basis: str = "") -> Reader:
@@ -63,6 +74,32 @@ def payloads_for(
         return found
 
     return read
+
+
+def commitments_of(readmodel: ReadModel) -> Known:
+    """Finds the commitments of events that the read model has as captured before."""
+
+    def known(batch: Sequence[PreparedEvent]) -> dict[int, str]:
+        wanted = {(hash_hex(event.hash), "error" in event.projection): event for event in batch}
+        hashes = [digest for digest, _ in wanted]
+        found: dict[int, str] = {}
+        try:
+            with readmodel.read() as connection:
+                for part in _parts(hashes, HASHES_AT_ONCE):
+                    for row in connection.execute(_COMMITMENTS.where(events.c.hash.in_(part))):
+                        event = wanted.get((row.hash, bool(row.declaration)))
+                        if event is not None:
+                            found[event.index] = row.commitment
+        except DatabaseUnavailable:
+            return {}  # the contract knows them all the same
+        return found
+
+    return known
+
+
+def _parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def payload_of(container: Container, caller: Caller, row: Row[Any], legal_basis: str = "") -> bytes:

@@ -14,7 +14,7 @@ the contract answers `duplicate` and the run counts it as captured, so a run may
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +68,16 @@ class Outcome:
 
 
 Progress = Callable[[int], None]
+Known = Callable[[Sequence[PreparedEvent]], Mapping[int, str]]
+"""Commitments of those events (by index) that are known to be on the chain already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capturer:
-    """Who captures: `signer` signs for `party` in `msp_id`; `actor`: the party acted for, or ""."""
+    """Who captures: `signer` signs for `party` in `msp_id`; `actor`: the party acted for, or "".
+
+    known: spares the payloads of events that are on the chain; what it misses does no harm.
+    """
 
     ledger: LedgerClient
     payloads: PayloadPort
@@ -80,6 +85,7 @@ class Capturer:
     msp_id: str
     party: str
     actor: str = ""
+    known: Known | None = None
 
     def run(
         self,
@@ -103,15 +109,9 @@ class Capturer:
 
     def _batch(self, batch: Sequence[PreparedEvent], behaviour: str, outcome: Outcome) -> bool:
         """One transaction; False where nothing more should be tried."""
-        commitments: list[str] = []
-        for part in _by_payload_bytes(batch):
-            payloads = [self._payload(event) for event in part]
-            commitments += self.payloads.put_many(self.msp_id, payloads, signer=self.signer)
+        commitments = self._store(batch)
         argument: dict[str, Any] = {
-            "events": [
-                _entry(event, commitment)
-                for event, commitment in zip(batch, commitments, strict=True)
-            ],
+            "events": [_entry(event, commitments[event.index]) for event in batch],
             "on_error": behaviour,
         }
         if self.actor:
@@ -144,6 +144,16 @@ class Capturer:
                 Refused(event.index, event.pointer, item["code"], item["message"], item["where"])
             )
         return True
+
+    def _store(self, batch: Sequence[PreparedEvent]) -> dict[int, str]:
+        """Make payloads durable; commitments by event index."""
+        commitments = dict(self.known(batch)) if self.known is not None else {}
+        fresh = [event for event in batch if event.index not in commitments]
+        for part in _by_payload_bytes(fresh):
+            payloads = [self._payload(event) for event in part]
+            stored = self.payloads.put_many(self.msp_id, payloads, signer=self.signer)
+            commitments.update(zip((event.index for event in part), stored, strict=True))
+        return commitments
 
     def _payload(self, event: PreparedEvent) -> NewPayload:
         return NewPayload(

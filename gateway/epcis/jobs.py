@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from gateway.epcis.access import commitments_of
 from gateway.epcis.capture import PROCEED, Capturer, Outcome, Refused
 from gateway.epcis.document import Document, read_document
 from gateway.epcis.errors import EXCEPTION, EpcisError
@@ -183,6 +184,7 @@ class CaptureJobs:
                 meta["msp"],
                 meta["party"],
                 meta["actor"],
+                commitments_of(self._container.readmodel),
             )
             outcome = capturer.run(
                 prepared,

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from gateway.auth import Caller
 from gateway.container import Container
 from gateway.epcis import negotiation as gs1
-from gateway.epcis.access import payload_of
+from gateway.epcis.access import commitments_of, payload_of
 from gateway.epcis.answers import capture_job, collection, query_document, with_digital_links
 from gateway.epcis.capture import PROCEED, Capturer, require_party
 from gateway.epcis.document import Document, read_document
@@ -159,6 +159,7 @@ def _capture_one(container: Container, caller: Caller, sender: Sender, document:
         sender.msp_id,
         sender.party,
         sender.actor,
+        commitments_of(container.readmodel),
     )
     outcome = capturer.run(prepared, PROCEED)
     if outcome.refused:

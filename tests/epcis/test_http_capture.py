@@ -99,6 +99,17 @@ def test_same_event_again_changes_nothing(gateway: Gateway) -> None:
     assert gateway.events(MATCH_epc=event["epcList"][0]) == [event]
 
 
+def test_repeated_captures_do_not_fill_the_node(gateway: Gateway) -> None:
+    """A payload stored anew for every repetition of a capture."""
+    assert gateway.container.network is not None
+    store = gateway.container.network.node("MakersMSP").payloads
+    body = document(commissioned(), commissioned())
+    assert gateway.capture(body)["duplicates"] == 0
+    stored = len(list(store.commitments()))
+    assert gateway.capture(body)["duplicates"] == 2
+    assert len(list(store.commitments())) == stored
+
+
 def test_rollback_keeps_nothing(gateway: Gateway) -> None:
     """One faulty event of a document whose others are captured nevertheless."""
     good, bad = commissioned(), commissioned(bizStep="flying")
