@@ -17,7 +17,8 @@ import click
 
 from cli.command import CONTEXT, command, home_option
 from cli.errors import NEGATIVE, Unreachable, UsageFault
-from cli.output import clean, fields, line, note, print_json, progress, table
+from cli.network_view import describe, print_home, print_status
+from cli.output import clean, fields, line, note, print_json, progress
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -45,7 +46,7 @@ def init(file: Path, home: Path, as_json: bool) -> None:
     description = read_description(file)
     note(f"making {len(description.organisations)} organisations below {home}")
     init_network(description, home)
-    _describe(home, as_json)
+    print_home(home, as_json)
 
 
 @command(network, "add-org")
@@ -70,7 +71,7 @@ def add_org(file: Path, home: Path, as_json: bool) -> None:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageFault(f"{file} cannot be read: {error}") from error
     add_organisation(home, Organisation.model_validate(data))
-    _describe(home, as_json)
+    print_home(home, as_json)
 
 
 @command(network, "up")
@@ -122,7 +123,7 @@ def status(home: Path, url: str, profile: str, as_json: bool) -> int | None:
     from cli.client import Client
     from cli.profile import load_profile
 
-    shown: dict[str, Any] = _home(home)
+    shown: dict[str, Any] = describe(home)
     with Client(load_profile(profile, url)) as client:
         try:
             answer = client.probe("/readyz")
@@ -133,7 +134,7 @@ def status(home: Path, url: str, profile: str, as_json: bool) -> int | None:
     if as_json:
         print_json(shown)
     else:
-        _print_status(shown)
+        print_status(shown)
     ready = shown["gateway"]["ready"]
     return None if ready else (Unreachable.exit_code if ready is None else NEGATIVE)
 
@@ -217,74 +218,6 @@ def _bytes_told(what: str) -> Iterator[Callable[[str, int, int], None]]:
     with progress() as shown:
         task = shown.add_task(what, total=None)
         yield lambda path, done, total: shown.update(task, completed=done, total=total or None)
-
-
-def _home(home: Path) -> dict[str, Any]:
-    if not (home / "network.json").exists():
-        return {"home": None}
-    from nodes.network import load_network
-
-    description = load_network(home)
-    return {
-        "home": str(home),
-        "name": description.name,
-        "channel": description.channel,
-        "chaincode": description.chaincode,
-        "policy": {"n": description.policy.n, "of": description.policy.of},
-        "organisations": [
-            {
-                "name": organisation.name,
-                "msp_id": organisation.msp_id,
-                "country": organisation.country,
-                "node": organisation.node.address,
-                "users": [user.name for user in organisation.all_users],
-            }
-            for organisation in description.organisations
-        ],
-    }
-
-
-def _describe(home: Path, as_json: bool) -> None:
-    shown = _home(home)
-    if as_json:
-        print_json(shown)
-    else:
-        _print_home(shown)
-        line(f"start it with: tracemark network up --home {home}")
-
-
-def _print_home(shown: dict[str, Any]) -> None:
-    if shown["home"] is None:
-        return
-    policy = shown["policy"]
-    fields(
-        (
-            ("network", shown["name"]),
-            ("home", shown["home"]),
-            ("channel", shown["channel"]),
-            ("contract", shown["chaincode"]),
-            ("policy", f"{policy['n']} of {policy['of']} organisations endorse"),
-        )
-    )
-    table(
-        ("organisation", "MSP", "country", "node", "users"),
-        (
-            (o["name"], o["msp_id"], o["country"], o["node"], len(o["users"]))
-            for o in shown["organisations"]
-        ),
-    )
-
-
-def _print_status(shown: dict[str, Any]) -> None:
-    _print_home(shown)
-    gateway = shown["gateway"]
-    state = {True: "ready", False: "not ready", None: "does not answer"}[gateway["ready"]]
-    fields(
-        (
-            ("gateway", f"{gateway['url']} {state}"),
-            *((name, value) for name, value in gateway.items() if name not in ("url", "ready")),
-        )
-    )
 
 
 def _object(answer: Any) -> dict[str, Any]:
