@@ -86,7 +86,7 @@ def run_query(
         limit = min(limit, query.count_limit - position.returned)
     contexts = _Contexts()
     last = position if token else None
-    for row, payload in _candidates(connection, query, read, last, extra):
+    for row, payload in _candidates(connection, query, read, last, extra, limit + 1):
         if payload is None:
             page.withheld += 1
             continue
@@ -131,24 +131,30 @@ def _candidates(
     read: ReadPayloads,
     after: Position | None,
     extra: Sequence[ColumnElement[bool]],
+    wanted: int = CHUNK,
 ) -> Iterator[tuple[Row[Any], bytes | None]]:
-    """Rows that meet the SQL conditions, with their payloads, in the query's order."""
+    """Rows that meet the SQL conditions, with their payloads, in the query's order.
+
+    wanted: how many the caller will probably take; no more payloads than that are opened at once.
+    """
+    size = CHUNK if query.needs_payload else min(wanted, CHUNK)
     column = _order_column(query)
     down = bool(query.order_by) and query.descending
     base = select(events).where(*conditions(query), *extra)
     order = (column.desc(), events.c.seq.desc()) if down else (column.asc(), events.c.seq.asc())
     scanned = 0
     while scanned < MAX_SCANNED:
-        statement = base.order_by(*order).limit(CHUNK)
+        statement = base.order_by(*order).limit(size)
         if after is not None:
             key, seq = after.key, after.seq
             here, there = tuple_(column, events.c.seq), tuple_(key, seq)
             statement = statement.where(here < there if down else here > there)
         rows = list(connection.execute(statement))
         yield from zip(rows, read(rows), strict=True)
-        if len(rows) < CHUNK:
+        if len(rows) < size:
             return
         scanned += len(rows)
+        size = min(size * 2, CHUNK)
         after = Position(_order_key(query, rows[-1]), rows[-1].seq, 0)
     raise QueryError(
         "QUERY_TOO_LARGE",
