@@ -94,9 +94,11 @@ def run(
     configure(settings)
     try:
         description = _network(home)
-        with running_gateway(settings) as gateway, _steps_told() as told:
-            parts = gateway.container
-            result = shown.load(description, parts, gateway.url, gateway.public_url, told)
+        with running_gateway(settings) as gateway:
+            with _steps_told() as told:
+                result = shown.load(
+                    description, gateway.container, gateway.url, gateway.public_url, told
+                )
             _show(result, as_json, codes=not once)
             if not once:
                 _serve_until_stopped(gateway)
@@ -137,11 +139,13 @@ def load(home: Path, url: str, stories: Path | None, as_json: bool) -> int | Non
 @contextmanager
 def _steps_told() -> Iterator[Told]:
     """A line for each step done, over a bar on a terminal."""
+    from rich.text import Text
+
     with progress() as bar:
         task = bar.add_task("loading the stories", total=None)
 
         def told(text: str, steps: int) -> None:
-            bar.console.print(f"  {text}", style="dim", markup=False)
+            bar.console.print(Text(f"  {text}", style="dim"))
             bar.update(task, total=steps, advance=1)
 
         yield told
