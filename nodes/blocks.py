@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from nodes.errors import LedgerCorrupt
 from nodes.identity.signer import Signer
-from nodes.ledger import varint
+from nodes.ledger_keys import varint
 from nodes.messages import block_header_bytes, new_nonce, signature_header
 
 SIGNATURES: Final = int(common_pb2.BlockMetadataIndex.SIGNATURES)

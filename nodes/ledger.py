@@ -44,30 +44,35 @@ from rocksdict import (
 )
 
 from nodes.errors import LedgerCorrupt, LedgerError
+from nodes.ledger_keys import (
+    LAST_32,
+    LAST_64,
+    Operation,
+    Tip,
+    history_prefix,
+    history_struct,
+    join_block,
+    pack_number,
+    pack_tip,
+    position_struct,
+    unpack_tip,
+)
 from nodes.rwset import VERSION_BYTES, state_prefix
+
+__all__ = [
+    "HistoricValue",
+    "Ledger",
+    "Tip",
+    "TransactionPosition",
+    "View",
+    "history_prefix",
+    "join_block",
+]
 
 log = logging.getLogger(__name__)
 _HEIGHT: Final = b"H"
-_number = struct.Struct(">Q").pack
-_position = struct.Struct(">QIBII")
-_entry = struct.Struct(">BQ64s")
-_LAST_64: Final = 2**64 - 1
-_LAST_32: Final = 2**32 - 1
 _NOT_FOUND: Final = "key not found"
 _MEGABYTE: Final = 1024 * 1024
-
-Operation = tuple[bytes, bytes | None]
-"""A database key and its new value, or None to delete it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tip:
-    """How far a ledger goes. `commit_hash` is empty before block 1."""
-
-    height: int
-    header_hash: bytes
-    config_block: int
-    commit_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +134,14 @@ class View:
         end = prefix + b"\xff" * 13
         for raw_key, raw in self.scan(prefix, end):
             block, index = struct.unpack_from(">QI", raw_key, len(prefix))
-            deleted, timestamp_ms, tx_id = _entry.unpack_from(raw)
+            deleted, timestamp_ms, tx_id = history_struct.unpack_from(raw)
             yield HistoricValue(
                 tx_id=tx_id.decode(),
                 timestamp_ms=timestamp_ms,
                 is_delete=bool(deleted),
-                value=raw[_entry.size :],
-                block=_LAST_64 - block,
-                index=_LAST_32 - index,
+                value=raw[history_struct.size :],
+                block=LAST_64 - block,
+                index=LAST_32 - index,
             )
 
 
@@ -207,14 +212,14 @@ class Ledger:
 
     def block_body(self, number: int) -> bytes:
         """Serialized header and data of a block; raises LedgerError when there is no such block."""
-        body = self.get(b"b" + _number(number))
+        body = self.get(b"b" + pack_number(number))
         if body is None:
             raise LedgerError(f"there is no block {number}; the height is {self.height}")
         return body
 
     def block_metadata(self, number: int) -> bytes:
         """Serialized ``BlockMetadata`` of a block, with the validation codes."""
-        metadata = self.get(b"m" + _number(number))
+        metadata = self.get(b"m" + pack_number(number))
         if metadata is None:
             raise LedgerError(f"there is no block {number}; the height is {self.height}")
         return metadata
@@ -235,7 +240,7 @@ class Ledger:
     def position(self, tx_id: str) -> TransactionPosition | None:
         """Where a transaction stands, or None when it was never in a block."""
         raw = self.get(b"t" + tx_id.encode())
-        return None if raw is None else TransactionPosition(*_position.unpack(raw))
+        return None if raw is None else TransactionPosition(*position_struct.unpack(raw))
 
     def envelope(self, position: TransactionPosition) -> bytes:
         """The serialized Envelope at a position."""
@@ -261,10 +266,10 @@ class Ledger:
                 delete(key)
             else:
                 put(key, value)
-        put(b"b" + _number(number), body)
-        put(b"m" + _number(number), metadata)
-        put(b"x" + tip.header_hash, _number(number))
-        put(_HEIGHT, _pack_tip(tip))
+        put(b"b" + pack_number(number), body)
+        put(b"m" + pack_number(number), metadata)
+        put(b"x" + tip.header_hash, pack_number(number))
+        put(_HEIGHT, pack_tip(tip))
         try:
             self._db.write(batch, self._unsynced)
         except Exception as error:
@@ -320,54 +325,7 @@ class Ledger:
         raw = self.get(_HEIGHT)
         if raw is None:
             return Tip(0, b"", 0, b"")
-        height, config_block = struct.unpack_from(">QQ", raw)
-        return Tip(height, raw[16:48], config_block, raw[48:])
-
-
-def transaction_entry(
-    tx_id: str, block: int, index: int, code: int, offset: int, length: int
-) -> Operation:
-    """The index entry of a transaction."""
-    return b"t" + tx_id.encode(), _position.pack(block, index, code, offset, length)
-
-
-def history_prefix(namespace: str, key: bytes) -> bytes:
-    """What the history entries of a key start with."""
-    return b"h%b\0%b%b" % (namespace.encode(), struct.pack(">I", len(key)), key)
-
-
-def history_entry(
-    namespace: str,
-    key: bytes,
-    block: int,
-    index: int,
-    timestamp_ms: int,
-    tx_id: bytes,
-    value: bytes | None,
-) -> Operation:
-    """The history entry of a write; `tx_id` are its 64 characters, ASCII."""
-    place = struct.pack(">QI", _LAST_64 - block, _LAST_32 - index)
-    head = _entry.pack(value is None, max(timestamp_ms, 0), tx_id)
-    return history_prefix(namespace, key) + place, head + (value or b"")
-
-
-def join_block(body: bytes, metadata: bytes) -> bytes:
-    """A serialized Block from header and data (fields 1, 2) and a serialized metadata (3)."""
-    return b"%b\x1a%b%b" % (body, varint(len(metadata)), metadata)
-
-
-def varint(value: int) -> bytes:
-    """Protobuf's base-128 integer."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _pack_tip(tip: Tip) -> bytes:
-    return struct.pack(">QQ", tip.height, tip.config_block) + tip.header_hash + tip.commit_hash
+        return unpack_tip(raw)
 
 
 def _scan(source: object, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:

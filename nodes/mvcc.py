@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from nodes.checked import CheckedBlock
 from nodes.ledger import Ledger
 from nodes.rwset import VERSION_BYTES, NamespaceSet, RangeRead, pack_version, state_prefix
 from nodes.transaction import VALID, Code
-from nodes.validate import CheckedBlock
 
 _BEFORE_DUPLICATES: Final = frozenset(
     {

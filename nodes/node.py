@@ -19,16 +19,18 @@ from nodes.blocks import (
     metadata_slots,
     parse_body,
 )
+from nodes.checked import CheckedBlock, Definitions
 from nodes.config import ChannelConfig, config_of_envelope
 from nodes.errors import LedgerCorrupt, LedgerError
 from nodes.identity.signer import Signer
-from nodes.ledger import Ledger, Tip, varint
+from nodes.ledger import Ledger, Tip
+from nodes.ledger_keys import varint
 from nodes.mvcc import final_codes
 from nodes.payloads.chain_state import ViewReader
 from nodes.payloads.ledger_facts import StateFacts
 from nodes.payloads.store import PayloadStore
 from nodes.transaction import ParsedTransaction
-from nodes.validate import BlockChecker, CheckedBlock, Definitions
+from nodes.validate import BlockChecker
 
 log = logging.getLogger(__name__)
 

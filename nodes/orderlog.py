@@ -15,7 +15,7 @@ from typing import Final
 
 from nodes.blocks import Body, metadata_bytes, split_block
 from nodes.errors import LedgerCorrupt, LedgerError
-from nodes.ledger import join_block
+from nodes.ledger_keys import join_block
 
 _HEAD: Final = struct.Struct(">II")
 FILE: Final = "blocks.log"

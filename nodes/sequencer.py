@@ -3,7 +3,8 @@
 A block is cut when 1. it is full by count or bytes; 2. no more is about to come: every proposal
 that came for endorsement has been submitted and, if others came while the last block was made,
 nothing has come for 3 ms, so a lone transaction never waits; or 3. the batch timeout has passed
-since its first transaction. Under load rule 3 makes one synced block of many transactions. Configuration updates stand alone in their block.
+since its first transaction. Under load rule 3 makes one synced block of many transactions.
+Configuration updates stand alone in their block.
 
 The queue is bounded: beyond it `submit` raises RESOURCE_EXHAUSTED and the client tries again.
 What is in the queue is not durable yet; what `order` returned is.

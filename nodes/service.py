@@ -15,34 +15,31 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import grpc
 from fabric_protos.common import common_pb2, policies_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.orderer import ab_pb2
-from fabric_protos.peer import events_pb2, proposal_pb2, proposal_response_pb2
-from google.protobuf.message import DecodeError
+from fabric_protos.peer import events_pb2, proposal_response_pb2
 
 from nodes import lifecycle, qscc
-from nodes.config import ChannelConfig
 from nodes.endorse import (
     OK,
     CheckedProposal,
     Endorser,
     ProposalRefused,
-    accept_creator,
-    check_proposal,
-    now_ms,
-    refuse_old,
 )
 from nodes.errors import GatewayError, LedgerError
 from nodes.identity.msp import Identity
 from nodes.ledger import View
 from nodes.messages import (
-    DELIVER_SEEK_INFO,
-    ENDORSER_TRANSACTION,
-    milliseconds,
     prepared_transaction,
 )
 from nodes.node import Node
+from nodes.requests import (
+    check_endorsable,
+    check_reader,
+    check_seek,
+    check_submitted,
+    decode_request,
+)
 from nodes.streams import Stream, chaincode_events, deliver, status
-from nodes.transaction import VALID, ParsedTransaction, parse_transaction
+from nodes.transaction import parse_transaction
 
 if TYPE_CHECKING:
     from nodes.embedded import EmbeddedNetwork
@@ -63,7 +60,7 @@ class GatewayService:
     def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
         """Run a query on one node's snapshot: the caller's organisation's, or one asked for."""
         try:
-            proposal = self._check(request.proposed_transaction)
+            proposal = check_endorsable(self._network, request.proposed_transaction)
         except ProposalRefused as error:
             raise GatewayError(
                 Status.FAILED_PRECONDITION,
@@ -105,7 +102,7 @@ class GatewayService:
         """
         signed = request.proposed_transaction
         try:
-            proposal = self._check(signed)
+            proposal = check_endorsable(self._network, signed)
         except ProposalRefused as error:
             node = self._network.running_nodes()[0]
             raise GatewayError(
@@ -179,7 +176,7 @@ class GatewayService:
         if not envelope.signature:
             raise GatewayError(Status.INVALID_ARGUMENT, "prepared transaction must be signed")
         transaction = parse_transaction(envelope.SerializeToString())
-        self._check_submitted(transaction)
+        check_submitted(self._network, transaction)
         self._network.sequencer.submit(transaction)
         return gateway_pb2.SubmitResponse()
 
@@ -196,10 +193,14 @@ class GatewayService:
         self, request: gateway_pb2.SignedCommitStatusRequest, timeout: float | None = None
     ) -> gateway_pb2.CommitStatusResponse:
         """Wait at most `timeout` seconds for a transaction's code, then DEADLINE_EXCEEDED."""
-        inner = _decode(gateway_pb2.CommitStatusRequest, request.request, "a commit status request")
+        inner = decode_request(
+            gateway_pb2.CommitStatusRequest, request.request, "a commit status request"
+        )
         if not inner.transaction_id:
             raise GatewayError(Status.INVALID_ARGUMENT, "transaction ID should not be empty")
-        self._check_reader(inner.channel_id, inner.identity, request.request, request.signature)
+        check_reader(
+            self._network, inner.channel_id, inner.identity, request.request, request.signature
+        )
         future = self.commit_future(inner.transaction_id)
         try:
             return future.result(timeout)
@@ -215,11 +216,11 @@ class GatewayService:
         self, request: gateway_pb2.SignedChaincodeEventsRequest
     ) -> Stream[gateway_pb2.ChaincodeEventsResponse]:
         """Events of valid transactions from a block on, or after a transaction."""
-        inner = _decode(
+        inner = decode_request(
             gateway_pb2.ChaincodeEventsRequest, request.request, "a chaincode events request"
         )
-        reader = self._check_reader(
-            inner.channel_id, inner.identity, request.request, request.signature
+        reader = check_reader(
+            self._network, inner.channel_id, inner.identity, request.request, request.signature
         )
         progress = self._network.progress
         node = self._network.node_for(reader.msp_id)
@@ -249,91 +250,12 @@ class GatewayService:
         A request that is malformed or not allowed gets the status BAD_REQUEST or FORBIDDEN.
         """
         progress = self._network.progress
-        checked = self._check_seek(envelope)
+        checked = check_seek(self._network, envelope)
         if isinstance(checked, int):
             refused = status(checked)
             return Stream(progress, lambda stream: iter((refused,)))
         seek, node = checked
         return Stream(progress, lambda stream: deliver(stream, progress, node, seek, filtered))
-
-    # -- checks ----------------------------------------------------------------------------------
-
-    def _check(self, signed: proposal_pb2.SignedProposal) -> CheckedProposal:
-        if not signed.proposal_bytes:
-            raise GatewayError(
-                Status.INVALID_ARGUMENT,
-                "the proposed transaction must contain a signed proposal",
-            )
-        network = self._network
-        network.refuse_when_closed()
-        return check_proposal(signed, network.config, network.verifier, now_ms())
-
-    def _check_submitted(self, transaction: ParsedTransaction) -> None:
-        network = self._network
-        network.refuse_when_closed()
-        if transaction.code != VALID or transaction.header_type != ENDORSER_TRANSACTION:
-            raise GatewayError(Status.INVALID_ARGUMENT, _EARLIER_THAN_SIGNATURE)
-        config: ChannelConfig = network.config
-        if transaction.channel != config.channel:
-            raise GatewayError(Status.NOT_FOUND, f"channel '{transaction.channel}' not found")
-        clock_ms = now_ms()
-        try:
-            creator = accept_creator(config, transaction.creator, clock_ms)
-            if not network.verifier.verify_digest(
-                (creator, transaction.creator_digest, transaction.creator_signature)
-            ):
-                raise ProposalRefused("the transaction's signature is not valid")
-            refuse_old(transaction.timestamp_ms, clock_ms)
-        except ProposalRefused as error:
-            raise GatewayError(Status.PERMISSION_DENIED, str(error)) from error
-        if transaction.later_code != VALID:
-            raise GatewayError(Status.INVALID_ARGUMENT, _EARLIER_THAN_SIGNATURE)
-
-    def _check_reader(
-        self, channel: str, identity: bytes, message: bytes, signature: bytes
-    ) -> Identity:
-        network = self._network
-        network.refuse_when_closed()
-        if not identity:
-            raise GatewayError(Status.INVALID_ARGUMENT, "no identity provided")
-        if channel != network.config.channel:
-            what = "no channel ID provided" if not channel else f"channel '{channel}' not found"
-            kind = Status.INVALID_ARGUMENT if not channel else Status.NOT_FOUND
-            raise GatewayError(kind, what)
-        try:
-            reader = accept_creator(network.config, identity, now_ms())
-        except ProposalRefused as error:
-            raise GatewayError(Status.PERMISSION_DENIED, str(error)) from error
-        if not network.verifier.verify(reader, message, signature):
-            raise GatewayError(Status.PERMISSION_DENIED, "the request's signature is not valid")
-        return reader
-
-    def _check_seek(self, envelope: common_pb2.Envelope) -> tuple[ab_pb2.SeekInfo, Node] | int:
-        network = self._network
-        network.refuse_when_closed()
-        try:
-            payload = common_pb2.Payload.FromString(envelope.payload)
-            header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
-            creator = common_pb2.SignatureHeader.FromString(payload.header.signature_header)
-            seek = ab_pb2.SeekInfo.FromString(payload.data)
-        except DecodeError:
-            return int(common_pb2.Status.BAD_REQUEST)
-        if header.type != DELIVER_SEEK_INFO:
-            return int(common_pb2.Status.BAD_REQUEST)
-        if header.channel_id != network.config.channel:
-            return int(common_pb2.Status.NOT_FOUND)
-        clock_ms = now_ms()
-        try:
-            refuse_old(milliseconds(header.timestamp), clock_ms)
-        except ProposalRefused:
-            return int(common_pb2.Status.BAD_REQUEST)
-        try:
-            reader = accept_creator(network.config, creator.creator, clock_ms)
-        except ProposalRefused:
-            return int(common_pb2.Status.FORBIDDEN)
-        if not network.verifier.verify(reader, envelope.payload, envelope.signature):
-            return int(common_pb2.Status.FORBIDDEN)
-        return seek, network.node_for(reader.msp_id)
 
     # -- choosing nodes --------------------------------------------------------------------------
 
@@ -389,12 +311,3 @@ class GatewayService:
 
 def _chaincode_message(answer: proposal_response_pb2.ProposalResponse) -> str:
     return f"chaincode response {answer.response.status}, {answer.response.message}"
-
-
-def _decode(kind: type[M], data: bytes, what: str) -> M:
-    if not data:
-        raise GatewayError(Status.INVALID_ARGUMENT, f"{what} is required")
-    try:
-        return kind.FromString(data)  # type: ignore[attr-defined, no-any-return]
-    except DecodeError as error:
-        raise GatewayError(Status.INVALID_ARGUMENT, f"{what} cannot be decoded: {error}") from error

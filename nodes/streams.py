@@ -17,7 +17,7 @@ from fabric_protos.orderer import ab_pb2
 from fabric_protos.peer import chaincode_event_pb2, events_pb2
 
 from nodes.blocks import parse_body
-from nodes.ledger import join_block, varint
+from nodes.ledger_keys import join_block, varint
 from nodes.messages import ENDORSER_TRANSACTION
 from nodes.node import Node
 from nodes.transaction import VALID, ParsedTransaction, parse_transaction

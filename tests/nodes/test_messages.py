@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nodes.blocks import build_body, parse_body, split_block
 from nodes.errors import LedgerCorrupt, MessageError
-from nodes.ledger import join_block, varint
+from nodes.ledger_keys import join_block, varint
 from nodes.messages import (
     block_data_hash,
     block_header_bytes,

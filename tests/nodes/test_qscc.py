@@ -12,7 +12,7 @@ from nodes.embedded import EmbeddedNetwork
 from nodes.endorse import now_ms
 from nodes.errors import GatewayError
 from nodes.messages import block_data_hash, block_header_hash, new_proposal
-from nodes.validate import update_bytes
+from nodes.checked import update_bytes
 from tests.nodes.client import Client, order, tx_id_of
 
 

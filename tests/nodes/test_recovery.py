@@ -18,7 +18,7 @@ from nodes.embedded import EmbeddedNetwork
 from nodes.errors import AlreadyOpen, GatewayError, LedgerCorrupt
 from nodes.ledger import Ledger
 from nodes.orderlog import FILE, OrderLog
-from nodes.validate import Definitions
+from nodes.checked import Definitions
 from tests.nodes.client import Client, agree, open_home, reopen, tx_id_of
 
 
