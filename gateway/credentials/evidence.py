@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from chaincode.identifiers import parse
 from gateway.credentials import readings
@@ -48,6 +47,7 @@ class LedgerEvidence:
         self._connection = connection
         self._footprint = footprint
         self._lives: dict[str, History] = {}
+        self._records: dict[tuple[str, str], Record | None] = {}
 
     @property
     def as_of(self) -> tuple[int | None, int | None]:
@@ -58,7 +58,7 @@ class LedgerEvidence:
 
     def anchor(self, certificate_id: str) -> Anchor | None:
         """The certificate's record on the chain."""
-        record = self._record(tables.certificates, tables.certificates.c.id, certificate_id)
+        record = self._record("certificates", certificate_id)
         return None if record is None else anchor_of(record)
 
     def issuer(self, party: str, licence: str | None, at_ms: int) -> Issuer | None:
@@ -80,7 +80,7 @@ class LedgerEvidence:
 
     def participant(self, party: str) -> Record | None:
         """A party's record."""
-        return self._record(tables.participants, tables.participants.c.id, party)
+        return self._record("participants", party)
 
     def participant_at(self, locations: Sequence[str], party: str) -> Record | None:
         """The party behind a place: its own id, or who registered one of the locations."""
@@ -105,12 +105,12 @@ class LedgerEvidence:
 
     def product_record(self, gtin: str | None) -> Record | None:
         """A product's record."""
-        return self._record(tables.products, tables.products.c.gtin, gtin) if gtin else None
+        return self._record("products", gtin) if gtin else None
 
     def event(self, reference: str) -> Record | None:
         """An event by its hash, ``ni:///sha-256;<hex>?...`` or 64 hex."""
         digits = reference.removeprefix("ni:///sha-256;").partition("?")[0]
-        return self._record(tables.events, tables.events.c.hash, digits)
+        return self._record("events", digits)
 
     def fact(self, fact: Fact, subject: str) -> FactState:
         """Read a ledger fact again, the way its `reading` says."""
@@ -141,9 +141,7 @@ class LedgerEvidence:
 
     def own_state(self, subject: str, now_ms: int) -> ProductState | None:
         """The state of a serialised thing or of a lot alone."""
-        record = self._record(tables.items, tables.items.c.id, subject) or self._record(
-            tables.lots, tables.lots.c.id, subject
-        )
+        record = self._record("items", subject) or self._record("lots", subject)
         if record is None:
             return None
         return state_of(record, self._recalled_share(subject), now_ms)
@@ -204,9 +202,27 @@ class LedgerEvidence:
         )
         return any(orjson.loads(raw).get("status") == "recalled" for (raw,) in rows)
 
-    def _record(self, table: Any, key: Any, value: str) -> Record | None:
-        raw = self._connection.scalar(select(table.c.record).where(key == value))
-        return None if raw is None else orjson.loads(raw)
+    def _record(self, kind: str, key: str) -> Record | None:
+        """A record by its key, read once."""
+        if (kind, key) not in self._records:
+            raw = self._connection.scalar(_BY_KEY[kind], {"key": key})
+            self._records[kind, key] = None if raw is None else orjson.loads(raw)
+        return self._records[kind, key]
+
+
+_BY_KEY = {
+    table.name: select(table.c.record).where(table.c[key] == bindparam("key"))
+    for table, key in (
+        (tables.certificates, "id"),
+        (tables.participants, "id"),
+        (tables.products, "gtin"),
+        (tables.items, "id"),
+        (tables.lots, "id"),
+    )
+}
+_BY_KEY["events"] = select(tables.events.c.record).where(
+    tables.events.c.hash == bindparam("key"), tables.events.c.declaration == 0
+)
 
 
 def _same(equal: bool) -> FactState:
