@@ -38,6 +38,7 @@ from gateway.errors import Problem
 from gateway.http import epcis_queries, epcis_resources
 from gateway.http.deps import CallerDep, ContainerDep
 from gateway.http.epcis_answers import (
+    JSON_BODY,
     PREFIX,
     EpcisRoute,
     answer_json,
@@ -89,7 +90,12 @@ _OPENING = threading.Lock()
 # -- capture --------------------------------------------------------------------------------------
 
 
-@router.post("/capture", status_code=202, summary="Capture a document of events as a job")
+@router.post(
+    "/capture",
+    status_code=202,
+    summary="Capture a document of events as a job",
+    openapi_extra=JSON_BODY,
+)
 async def post_capture(request: Request, caller: CallerDep, container: ContainerDep) -> Response:
     gs1.require_json_body(request)
     gs1.check_versions(request)
@@ -133,7 +139,12 @@ async def get_capture(
     return answer_json(request, capture_job(job))
 
 
-@router.post("/events", status_code=201, summary="Capture one event and wait for it")
+@router.post(
+    "/events",
+    status_code=201,
+    summary="Capture one event and wait for it",
+    openapi_extra=JSON_BODY,
+)
 async def post_event(request: Request, caller: CallerDep, container: ContainerDep) -> Response:
     gs1.require_json_body(request)
     gs1.check_versions(request)
@@ -198,7 +209,12 @@ def _job_token(token: str | None) -> tuple[int, str] | None:
 # -- events ---------------------------------------------------------------------------------------
 
 
-@router.get("/events", summary="Query events")
+@router.get(
+    "/events",
+    summary="Query events",
+    description="SimpleEventQuery parameters (EPCIS 2.0 §8.2.7.1) in the query string, "
+    "`perPage` and `nextPageToken`; all are listed in docs/reference/epcis.md.",
+)
 async def get_events(request: Request, caller: CallerDep, container: ContainerDep) -> Response:
     return await answer_query(request, caller, container, parameters_of(request))
 

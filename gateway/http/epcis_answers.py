@@ -26,6 +26,14 @@ from gateway.ledger.errors import LedgerError
 from nodes.payloads import PayloadError
 
 PREFIX = "/epcis/v2"
+JSON_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {media: {"schema": {"type": "object"}} for media in (gs1.JSON, gs1.JSON_LD)},
+    }
+}
+"""OpenAPI's word for bodies that are read as they come, not through a model."""
+
 _PAGING = ("perPage", "nextPageToken")
 
 

@@ -21,6 +21,7 @@ from gateway.epcis.parameters import read_query
 from gateway.errors import Problem
 from gateway.http.deps import CallerDep, ContainerDep
 from gateway.http.epcis_answers import (
+    JSON_BODY,
     PREFIX,
     EpcisRoute,
     answer_json,
@@ -35,7 +36,7 @@ from gateway.state_tables import named_queries
 router = APIRouter(route_class=EpcisRoute)
 
 
-@router.post("/queries", status_code=201, summary="Create a named query")
+@router.post("/queries", status_code=201, summary="Create a named query", openapi_extra=JSON_BODY)
 async def post_query(request: Request, caller: CallerDep, container: ContainerDep) -> Response:
     gs1.require_json_body(request)
     body = await run_in_threadpool(read_json, await read_body(request, container))

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from chaincode.projection import cbv_name
 from gateway.epcis import negotiation as gs1
 from gateway.epcis.answers import collection
-from gateway.epcis.query import identifier_form
+from gateway.epcis.conditions import identifier_form
 from gateway.epcis.vocabulary import EVENT_TYPES
 from gateway.http.deps import CallerDep, ContainerDep
 from gateway.http.epcis_answers import (
