@@ -31,12 +31,14 @@ def aggregate(run: EventRun) -> None:
         return
     parent = run.identify(p["parent"], "/parent")
     if parent.is_class:
-        raise Refusal(
+        run.breach(
+            run.enforced(parent),
             "BAD_AGGREGATION",
             f"{parent.uri} names a class, not one container; an SSCC, a serial number or an asset "
             "identifier is accepted as parent.",
-            "/projection/parent",
+            "/parent",
         )
+        return
     if action == "ADD":
         _pack(run, parent)
     if travels or action == "OBSERVE":
@@ -79,6 +81,16 @@ def _pack(run: EventRun, parent: Identifier) -> None:
     packed_lots = dict(container.get("lots", {}))
     for child, quantity, where in run.goods("children", "child_quantities"):
         if quantity is None:
+            if _lies_inside(run, container, child.uri):
+                run.breach(
+                    run.enforced(child) or run.enforced(parent, container),
+                    "BAD_AGGREGATION",
+                    f"{child.uri} cannot be packed in {parent.uri}: it would contain itself or lie "
+                    f"deeper than {items.MAX_NESTING} containers; a child outside that chain is "
+                    "accepted.",
+                    where,
+                )
+                continue
             record = _pack_item(run, parent, container, child, where)
             contents[child.uri] = items.weight_of(run, child, record)
             _strict(run, container, child, record)
@@ -141,7 +153,6 @@ def _pack_item(
     if record is None:
         op = Operation(SHIP, "", "pack", True, "packing")
         record = items.adopt(run, enforced, child, op, where)
-    _refuse_cycle(run, parent.uri, container, child.uri, where)
     root = items.outermost(run, record)
     items.check_open(run, enforced, record, root, "pack", where)
     before = record.get("parent")
@@ -168,21 +179,17 @@ def _pack_item(
     return fresh
 
 
-def _refuse_cycle(run: EventRun, parent: str, container: Record, child: str, where: str) -> None:
+def _lies_inside(run: EventRun, container: Record, child: str) -> bool:
+    """Whether the child is the container or one that holds it, or the nesting is too deep."""
     record: Record | None = container
     for _ in range(items.MAX_NESTING):
         if record is None or record["id"] == child:
-            break
+            return True
         above = record.get("parent")
         if above is None:
-            return
+            return False
         record = run.records.get(item_key(above))
-    raise Refusal(
-        "BAD_AGGREGATION",
-        f"{child} cannot be packed in {parent}: it would contain itself, or lie deeper than "
-        f"{items.MAX_NESTING} containers; a child outside that chain is accepted.",
-        "/projection" + where,
-    )
+    return True
 
 
 def _drop(run: EventRun, container: str, child: str) -> None:

@@ -124,12 +124,13 @@ def _open(run: EventRun) -> tuple[str | None, Record | None]:
     found = run.records.get(name)
     if found is not None and found["party"] != run.actor:
         run.breach(
-            True,
+            found.get("mode") == "enforce",
             "TRANSFORMATION_OWNED",
             f"Transformation {identifier} was opened by {found['party']}; that party, or a "
             "transformationID of one's own, is accepted.",
             "/transformation_id",
         )
+        return None, None
     return name, found
 
 
