@@ -35,7 +35,9 @@ MOST_URL_BYTES = 8 * 1024
 MOST_HEADER_BYTES = 32 * 1024
 MOST_HEADERS = 100
 FAILED_LOGIN_COST = 10.0
-DOCUMENT_PATHS = ("/epcis/v2", "/v1/ledger")
+DOCUMENT_PATH = "/epcis/v2"
+LEDGER_PATH = "/v1/ledger"
+LEDGER_BODY_BYTES = 16 << 20  # a signed transaction; orderers take no larger ones by far
 UNLIMITED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SECURITY = [
@@ -99,16 +101,18 @@ class Edge:
             _check_sizes(scope)  # 1
             bucket = self._check_rate(scope)  # 2
             receive = self._limited_body(exchange)  # 3
-            async with asyncio.timeout(self._time_limit(scope)) as limit:  # 4
-                exchange.limit = limit
-                await self._app(scope, receive, exchange.send)
+            exchange.start_clock(self._time_limit(scope))  # 4
+            await self._app(scope, receive, exchange.send)
             if exchange.status == 401 and bucket:
                 self._addresses.charge(bucket, FAILED_LOGIN_COST)
-        except TimeoutError as error:
-            expired = exchange.limit is not None and exchange.limit.expired()
-            await exchange.fail(Problem("TIMEOUT") if expired else error)
+        except asyncio.CancelledError:
+            if not exchange.timed_out:
+                raise
+            await exchange.finish_late()
         except Exception as error:
             await exchange.fail(error)
+        finally:
+            exchange.stop_clock()
 
     def _check_rate(self, scope: Scope) -> str:
         """Charge the request; returns the address bucket to charge for a failed login, or ""."""
@@ -119,7 +123,8 @@ class Edge:
             self._limit(self._keys, remembered_name(token), "key")
             return ""
         peer = scope["client"][0] if scope.get("client") else "unknown"
-        address = self._client.of(peer, _header(scope, b"x-forwarded-for"))
+        forwarded = _header(scope, b"x-forwarded-for") if self._client.looks else None
+        address = self._client.of(peer, forwarded)
         if not self._settings.rate_limit_loopback and is_loopback(address):
             return ""
         bucket = address_bucket(address)
@@ -134,7 +139,7 @@ class Edge:
             raise Problem("RATE_LIMITED", headers={"Retry-After": str(seconds)})
 
     def _time_limit(self, scope: Scope) -> float:
-        if scope["path"].startswith("/epcis/v2"):
+        if scope["path"].startswith(DOCUMENT_PATH):
             return self._settings.document_timeout_s
         return self._settings.request_timeout_s
 
@@ -143,8 +148,7 @@ class Edge:
         if scope["method"] not in _BODY_METHODS:
             return receive
         settings = self._settings
-        documents = scope["path"].startswith(DOCUMENT_PATHS)
-        most = settings.max_document_bytes if documents else settings.max_body_bytes
+        most = self._most_body(scope["path"])
         declared = _header(scope, b"content-length")
         if declared is not None and (not declared.isdigit() or int(declared) > most):
             raise _too_large(most)
@@ -168,14 +172,26 @@ class Edge:
 
         return limited
 
+    def _most_body(self, path: str) -> int:
+        if path.startswith(DOCUMENT_PATH):
+            return self._settings.max_document_bytes
+        if path.startswith(LEDGER_PATH):
+            return max(LEDGER_BODY_BYTES, self._settings.max_body_bytes)
+        return self._settings.max_body_bytes
+
     def stamp(self, scope: Scope, headers: list[tuple[bytes, bytes]], request_id: str) -> None:
         """Add what every answer carries, unless the route said otherwise."""
-        present = {name for name, _ in headers}
+        policy = store = False
+        for name, _ in headers:
+            if name == b"content-security-policy":
+                policy = True
+            elif name == b"cache-control":
+                store = True
         headers.append((b"x-request-id", request_id.encode()))
         headers.extend(self._security)
-        if b"content-security-policy" not in present:
+        if not policy:
             headers.append(_POLICY)
-        if b"cache-control" not in present:
+        if not store:
             headers.append(_NO_STORE)
 
     def new_id(self) -> str:
@@ -187,7 +203,8 @@ class _Exchange:
     """One request and its answer."""
 
     __slots__ = (
-        "_edge", "_send", "body_complete", "limit", "receive", "request_id", "scope", "status",
+        "_clock", "_edge", "_late", "_send", "_task", "body_complete", "receive", "request_id",
+        "scope", "status", "timed_out",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,23 +213,56 @@ class _Exchange:
         self.scope = scope
         self.receive = receive
         self.status = 0
-        self.limit: asyncio.Timeout | None = None
+        self.timed_out = False
+        self._clock: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._late: asyncio.Task[None] | None = None
         self.body_complete = False
         self.request_id = edge.new_id()
         scope["tracemark.request_id"] = self.request_id
 
+    def start_clock(self, seconds: float) -> None:
+        """Cancel the request's task when no answer has begun after `seconds`."""
+        self._task = asyncio.current_task()
+        self._clock = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def stop_clock(self) -> None:
+        """The answer has begun, or there will be none."""
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _expire(self) -> None:
+        """Answer now: work in a thread cannot be stopped, and what it sends later is dropped."""
+        self.timed_out = True
+        self._clock = None
+        self._late = asyncio.get_running_loop().create_task(self._answer(Problem("TIMEOUT")))
+        if self._task is not None:
+            self._task.cancel()
+
+    async def finish_late(self) -> None:
+        """The cancellation was the clock's: the task goes on once the answer is out."""
+        if self._task is not None:
+            self._task.uncancel()
+        if self._late is not None:
+            await self._late
+
     async def send(self, message: Message) -> None:
+        """What the application sends."""
+        if not self.timed_out:
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             self._edge.stamp(self.scope, headers, self.request_id)
             message["headers"] = headers
-            if self.limit is not None:
-                self.limit.reschedule(None)  # a long download is not a slow answer
+            self.stop_clock()  # a long download is not a slow answer
         await self._send(message)
 
     async def fail(self, error: Exception) -> None:
-        self.limit = None  # its time is over
+        self.stop_clock()
         problem = to_problem(error)
         if problem.status >= 500 and not isinstance(error, Problem):
             log.error(
@@ -224,8 +274,10 @@ class _Exchange:
                     "error": describe(error),
                 },
             )
-        if self.status:
-            return  # the answer is under way already; uvicorn closes the connection
+        if not self.status:  # else the answer is under way; uvicorn closes the connection
+            await self._answer(problem)
+
+    async def _answer(self, problem: Problem) -> None:
         body = orjson.dumps(problem.body())
         headers = [
             (b"content-type", PROBLEM_JSON.encode()),
@@ -234,10 +286,10 @@ class _Exchange:
         ]
         if not self.body_complete and self.scope["method"] in _BODY_METHODS:
             headers.append((b"connection", b"close"))
-        await self.send(
+        await self._pass_on(
             {"type": "http.response.start", "status": problem.status, "headers": headers}
         )
-        await self.send({"type": "http.response.body", "body": body})
+        await self._pass_on({"type": "http.response.body", "body": body})
 
     def route(self) -> str:
         """The matched route's template; never the path itself."""
@@ -251,7 +303,7 @@ def _check_sizes(scope: Scope) -> None:
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS:
         raise Problem("HEADER_TOO_LARGE", f"more than {MOST_HEADERS} header fields")
-    if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
+    if sum([len(name) + len(value) for name, value in headers]) > MOST_HEADER_BYTES:
         raise Problem("HEADER_TOO_LARGE", f"the header is longer than {MOST_HEADER_BYTES} bytes")
 
 

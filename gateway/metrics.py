@@ -6,12 +6,18 @@ identifier, party or key ever becomes a label, so the number of series is bounde
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -34,38 +40,23 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._requests = Counter(
-            "tracemark_http_requests",
-            "Answered HTTP requests.",
-            ("method", "route", "status"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "tracemark_http_request_seconds",
-            "Time to answer a request.",
-            ("method", "route"),
-            buckets=BUCKETS_S,
-            registry=self.registry,
-        )
         self.limited = Counter(
             "tracemark_http_rate_limited",
             "Requests refused by a rate limit.",
             ("kind",),
             registry=self.registry,
         )
-        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        self._answers: dict[tuple[str, str, int], _Answers] = {}
+        self.registry.register(_Requests(self._answers))
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; `route` is a template of the application."""
         key = (method if method in METHODS else "other", route, status)
-        children = self._children.get(key)
-        if children is None:
-            children = self._children[key] = (
-                self._requests.labels(key[0], route, str(status)),
-                self._seconds.labels(key[0], route),
-            )
-        children[0].inc()
-        children[1].observe(seconds)
+        answers = self._answers.get(key)
+        if answers is None:
+            answers = self._answers[key] = _Answers()
+        answers.seconds += seconds
+        answers.buckets[bisect_left(BUCKETS_S, seconds)] += 1
 
     def watch_heights(self, read: Callable[[], Heights]) -> None:
         """Report heights and lag, asked for at each scrape."""
@@ -74,6 +65,49 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)
+
+
+class _Answers:
+    """Answers of one kind: how many per bucket of duration (the last one: longer), and in all."""
+
+    __slots__ = ("buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(BUCKETS_S) + 1)
+        self.seconds = 0.0
+
+
+class _Requests(Collector):
+    """Plain counts on the request's path, made into metric families when scraped."""
+
+    def __init__(self, answers: dict[tuple[str, str, int], _Answers]) -> None:
+        self._answers = answers
+
+    def collect(self) -> Iterable[Metric]:
+        count = CounterMetricFamily(
+            "tracemark_http_requests",
+            "Answered HTTP requests.",
+            labels=("method", "route", "status"),
+        )
+        seconds = HistogramMetricFamily(
+            "tracemark_http_request_seconds",
+            "Time to answer a request.",
+            labels=("method", "route"),
+        )
+        merged: dict[tuple[str, str], _Answers] = {}
+        for (method, route, status), answers in sorted(self._answers.items()):
+            count.add_metric((method, route, str(status)), sum(answers.buckets))
+            whole = merged.setdefault((method, route), _Answers())
+            whole.seconds += answers.seconds
+            whole.buckets = [a + b for a, b in zip(whole.buckets, answers.buckets, strict=True)]
+        for labels, answers in merged.items():
+            bounds = [*map(str, BUCKETS_S), "+Inf"]
+            seconds.add_metric(
+                labels,
+                list(zip(bounds, accumulate(map(float, answers.buckets)), strict=True)),
+                answers.seconds,
+            )
+        return [count, seconds]
 
 
 class _Heights(Collector):

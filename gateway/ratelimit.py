@@ -75,6 +75,11 @@ class ClientAddress:
     def __init__(self, trusted: tuple[str, ...]) -> None:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
+    @property
+    def looks(self) -> bool:
+        """Whether any proxy is trusted, so that the header matters."""
+        return bool(self._trusted)
+
     def of(self, peer: str, forwarded: bytes | None) -> str:
         """The address of a request from `peer` with this ``X-Forwarded-For`` (or None)."""
         if not self._trusted or forwarded is None or not self._is_trusted(peer):

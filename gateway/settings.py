@@ -7,6 +7,7 @@ Durations carry their unit in the name; sizes are bytes.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -72,7 +73,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(MIB, ge=1024, description="Largest request body.")
     max_document_bytes: int = Field(
-        64 * MIB, ge=1024, description="Largest request body below /epcis/v2 and /v1/ledger."
+        64 * MIB, ge=1024, description="Largest request body below /epcis/v2."
     )
     body_timeout_s: float = Field(
         30.0, gt=0, description="Longest silence while a request body is being received."
@@ -173,6 +174,7 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.gateway_home.absolute()}/state.sqlite"
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether binding `host` (a name or an address) is reachable from this machine only."""
     if host == "localhost":

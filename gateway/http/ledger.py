@@ -35,7 +35,7 @@ from gateway.readmodel import tables
 
 router = APIRouter(prefix="/v1/ledger", tags=["ledger"])
 
-MOST_BASE64 = 48 * 1024 * 1024
+MOST_BASE64 = 16 * 1024 * 1024
 Bytes = Annotated[str, Field(min_length=4, max_length=MOST_BASE64, description="Base64.")]
 TxId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="Transaction id, 64 hex.")]
 _POLL_S = 0.05

@@ -104,13 +104,16 @@ class ReadModel:
         Returns False at the timeout. To read what block `n` wrote, wait for height ``n + 1``.
         """
         deadline = time.monotonic() + timeout_s
-        with self._seen:
-            while not self._reached(target):
+        while True:
+            height = self._height
+            if self._reached(target):  # may ask the database, so not under the lock
+                return True
+            with self._seen:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                self._seen.wait(left)
-        return True
+                if self._height == height:
+                    self._seen.wait(left)
 
     def _reached(self, target: int | str) -> bool:
         if isinstance(target, int):

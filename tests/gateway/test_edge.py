@@ -168,6 +168,32 @@ def test_every_answer_carries_the_security_headers(gateway: Gateway) -> None:
         assert "server" not in headers
 
 
+def test_a_body_or_head_that_stops_arriving_is_cut_off(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.serve.HEADER_TIMEOUT_S", 0.5)
+    before = gateway.container.settings
+    gateway.container.settings = before.model_copy(update={"body_timeout_s": 0.3})
+    try:
+        with serving(gateway.container) as served:
+            host, port = served.url.removeprefix("http://").split(":")
+            token = served.token("regulator")
+            head = (
+                f"POST /v1/participants HTTP/1.1\r\nHost: x\r\nX-API-Key: {token}\r\n"
+                "Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+            ).encode()
+            with socket.create_connection((host, int(port)), timeout=10) as sock:
+                sock.sendall(head)
+                assert b" 408 " in sock.recv(65536).split(b"\r\n")[0]
+            with socket.create_connection((host, int(port)), timeout=10) as sock:
+                sock.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+                began = time.monotonic()
+                assert sock.recv(10) == b""
+                assert time.monotonic() - began < 5
+    finally:
+        gateway.container.settings = before
+
+
 def test_methods_a_path_does_not_take(gateway: Gateway) -> None:
     answer = gateway.client("auditor").put("/v1/participants", json={})
     assert answer.status_code == 405
@@ -345,6 +371,10 @@ def test_an_unexpected_error_tells_the_caller_nothing(
     async def slow() -> None:
         await asyncio.sleep(5)
 
+    @app.get("/slow-thread")
+    def slow_thread() -> None:
+        time.sleep(0.3)
+
     metrics = Metrics()
     options: Any = {"log_level": "error", "request_timeout_s": 0.05}
     edge = Edge(app, Settings(home=tmp_path, **options), lambda: metrics, lambda token: False)
@@ -360,9 +390,10 @@ def test_an_unexpected_error_tells_the_caller_nothing(
     assert failed.status_code == 500
     assert code(failed) == "INTERNAL"
     assert "secret inside" not in failed.text + caplog.text
-    timed_out = asyncio.run(ask("/slow"))
-    assert timed_out.status_code == 504
-    assert code(timed_out) == "TIMEOUT"
+    for path in ("/slow", "/slow-thread"):
+        timed_out = asyncio.run(ask(path))
+        assert timed_out.status_code == 504
+        assert code(timed_out) == "TIMEOUT"
 
 
 async def _reraise(_request: Any, error: Exception) -> Any:
