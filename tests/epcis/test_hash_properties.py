@@ -94,13 +94,14 @@ def shuffled(value: Any, rng: random.Random) -> Any:
     return value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events(), st.randoms(use_true_random=False))
 def test_order_is_nothing(event: dict[str, Any], rng: random.Random) -> None:
     """A list or an object whose order leaks into the hash."""
     assert event_hash(event, DOCUMENT_CONTEXT) == event_hash(shuffled(event, rng), DOCUMENT_CONTEXT)
 
 
+@settings(max_examples=50, deadline=None)
 @given(events())
 def test_whitespace_and_json_form_are_nothing(event: dict[str, Any]) -> None:
     """A hash over text instead of meaning."""
@@ -108,6 +109,7 @@ def test_whitespace_and_json_form_are_nothing(event: dict[str, Any]) -> None:
     assert event_hash(spaced, DOCUMENT_CONTEXT) == event_hash(event, DOCUMENT_CONTEXT)
 
 
+@settings(max_examples=50, deadline=None)
 @given(events())
 def test_prefix_names_are_nothing(event: dict[str, Any]) -> None:
     """Extensions told apart by prefix instead of namespace."""
@@ -118,6 +120,7 @@ def test_prefix_names_are_nothing(event: dict[str, Any]) -> None:
     assert event_hash(renamed, context) == event_hash(event, DOCUMENT_CONTEXT)
 
 
+@settings(max_examples=50, deadline=None)
 @given(events())
 def test_what_takes_no_part(event: dict[str, Any]) -> None:
     """A name, a record time or an error declaration that makes another event of it."""
@@ -134,7 +137,7 @@ def test_what_takes_no_part(event: dict[str, Any]) -> None:
 LEAF_CHANGES = st.integers(0, 10**6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events(), LEAF_CHANGES)
 def test_any_change_of_a_value_shows(event: dict[str, Any], which: int) -> None:
     """A field whose value the hash leaves out."""
@@ -164,6 +167,7 @@ def test_any_change_of_a_value_shows(event: dict[str, Any], which: int) -> None:
     assert event_hash(changed, DOCUMENT_CONTEXT) != event_hash(event, DOCUMENT_CONTEXT)
 
 
+@settings(max_examples=50, deadline=None)
 @given(events(), words)
 def test_any_new_extension_shows(event: dict[str, Any], name: str) -> None:
     """An extension the hash does not see."""
