@@ -106,18 +106,23 @@ def parse_transaction(data: bytes) -> ParsedTransaction:
         return parsed
     parsed.creator_signature = envelope.signature
     parsed.creator_digest = sha256(envelope.payload).digest()
-    parsed.code = _headers(parsed, payload.header)
+    try:  # 3
+        channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+        signature = common_pb2.SignatureHeader.FromString(payload.header.signature_header)
+    except DecodeError:
+        parsed.code = Code.BAD_COMMON_HEADER
+        return parsed
+    parsed.code = _headers(parsed, channel, signature)
     if parsed.code == VALID:
-        parsed.later_code = _content(parsed, payload)
+        parsed.later_code = _content(parsed, payload, channel.extension)
     return parsed
 
 
-def _headers(parsed: ParsedTransaction, header: common_pb2.Header) -> int:
-    try:  # 3
-        channel = common_pb2.ChannelHeader.FromString(header.channel_header)
-        signature = common_pb2.SignatureHeader.FromString(header.signature_header)
-    except DecodeError:
-        return int(Code.BAD_COMMON_HEADER)
+def _headers(
+    parsed: ParsedTransaction,
+    channel: common_pb2.ChannelHeader,
+    signature: common_pb2.SignatureHeader,
+) -> int:
     parsed.header_type = channel.type
     parsed.channel = channel.channel_id
     parsed.tx_id = channel.tx_id
@@ -133,7 +138,7 @@ def _headers(parsed: ParsedTransaction, header: common_pb2.Header) -> int:
     return VALID
 
 
-def _content(parsed: ParsedTransaction, payload: common_pb2.Payload) -> int:
+def _content(parsed: ParsedTransaction, payload: common_pb2.Payload, header: bytes) -> int:
     if parsed.later_code != VALID:
         return parsed.later_code
     if parsed.header_type == CONFIG:
@@ -141,10 +146,10 @@ def _content(parsed: ParsedTransaction, payload: common_pb2.Payload) -> int:
     if parsed.header_type != ENDORSER_TRANSACTION:
         return int(Code.UNSUPPORTED_TX_PAYLOAD)  # 7
     try:  # 6
-        action, response_bytes = _bound_action(payload)
-        response = proposal_response_pb2.ProposalResponsePayload.FromString(response_bytes)
+        action, response = _bound_action(payload)
     except (DecodeError, MessageError):
         return int(Code.INVALID_ENDORSER_TRANSACTION)
+    response_bytes = action.proposal_response_payload
     parsed.endorsements = [
         (
             endorsement.endorser,
@@ -153,12 +158,12 @@ def _content(parsed: ParsedTransaction, payload: common_pb2.Payload) -> int:
         )
         for endorsement in action.endorsements
     ]
-    return _response(parsed, payload.header.channel_header, response.extension)
+    return _response(parsed, header, response.extension)
 
 
 def _bound_action(
     payload: common_pb2.Payload,
-) -> tuple[transaction_pb2.ChaincodeEndorsedAction, bytes]:
+) -> tuple[transaction_pb2.ChaincodeEndorsedAction, proposal_response_pb2.ProposalResponsePayload]:
     transaction = transaction_pb2.Transaction.FromString(payload.data)
     if len(transaction.actions) != 1:
         raise MessageError("only one action per transaction")
@@ -168,20 +173,20 @@ def _bound_action(
         if not signature.nonce or not signature.creator:
             raise MessageError("the action's header has no nonce or creator")
     content = transaction_pb2.ChaincodeActionPayload.FromString(action.payload)
-    response_bytes = content.action.proposal_response_payload
-    response = proposal_response_pb2.ProposalResponsePayload.FromString(response_bytes)
+    response = proposal_response_pb2.ProposalResponsePayload.FromString(
+        content.action.proposal_response_payload
+    )
     expected = proposal_hash(
         payload.header.channel_header, action.header, content.chaincode_proposal_payload
     )
     if response.proposal_hash != expected:
         raise MessageError("the endorsed proposal is another one")
-    return content.action, response_bytes
+    return content.action, response
 
 
-def _response(parsed: ParsedTransaction, channel_header: bytes, extension: bytes) -> int:
-    header = common_pb2.ChannelHeader.FromString(channel_header)
+def _response(parsed: ParsedTransaction, header: bytes, extension: bytes) -> int:
     try:  # 8
-        chaincode = proposal_pb2.ChaincodeHeaderExtension.FromString(header.extension)
+        chaincode = proposal_pb2.ChaincodeHeaderExtension.FromString(header)
     except DecodeError:
         return int(Code.BAD_HEADER_EXTENSION)
     try:
