@@ -296,7 +296,7 @@ def _unpack_lot(
     inside = run.records.get(balance_key(lot.uri, parent))
     whole = amount_in(inside, "on_hand") if inside is not None else 0
     base = lot.fit(run, parent)
-    if base is None and whole:
+    if base is None and whole and not lot.stated:
         base = whole
     if share and inside is not None:  # a part that leaves takes its part of the share
         fresh = run.edit(balance_key(lot.uri, parent), inside)

@@ -59,6 +59,10 @@ def apply(
         return
     check_open(run, lot, op)
     base = lot.fit(run, run.actor)
+    if base is None and lot.stated:  # its finding is noted; what cannot be counted moves nothing
+        name = balance_key(lot.uri, run.actor)
+        run.records.put(name, open_balance(run, lot, run.actor))
+        return
     if op.kind == SHIP:
         _ship(run, lot, base)
     elif op.kind == RECEIVE:

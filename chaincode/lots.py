@@ -25,9 +25,13 @@ def lot_key(identifier: str) -> str:
 
 
 class Lot:
-    """One lot in one event: its policy and the quantity, in the lot's own dimension."""
+    """One lot in one event: its policy and the quantity, in the lot's own dimension.
 
-    __slots__ = ("enforced", "found", "identifier", "record", "unit", "uri", "where")
+    `stated`: the event gives a quantity; where it cannot be read or converted there is a finding
+    and nothing moves. Without a quantity, all there is moves (with a finding).
+    """
+
+    __slots__ = ("enforced", "found", "identifier", "record", "stated", "unit", "uri", "where")
 
     def __init__(
         self, run: EventRun, identifier: Identifier, quantity: dict[str, str], where: str
@@ -38,6 +42,7 @@ class Lot:
         self.enforced = run.enforced(identifier)
         self.record = None if identifier.kind == "gtin" else run.records.get(lot_key(self.uri))
         self.unit: str = quantity.get("unit", "EA")
+        self.stated = "qty" in quantity
         if identifier.is_instance and identifier.kind != "other":
             run.breach(
                 self.enforced,
@@ -115,7 +120,7 @@ def produce(run: EventRun, lot: Lot, transformation: str | None = None) -> None:
             lot.record = _new_lot(run, lot, record, transformation)
     base = lot.fit(run, run.actor)
     if base is None:
-        if lot.found is None:
+        if not lot.stated:
             require_quantity(run, lot)
         return
     name = balance_key(lot.uri, run.actor)
@@ -145,8 +150,6 @@ def _new_lot(run: EventRun, lot: Lot, before: Record | None, transformation: str
 
 def require_quantity(run: EventRun, lot: Lot) -> None:
     """Breach QUANTITY_REQUIRED."""
-    if "/qty" in str(run.findings[-1:]):
-        return
     run.breach(
         lot.enforced,
         "QUANTITY_REQUIRED",
@@ -167,6 +170,9 @@ def take(
     name = balance_key(lot.uri, holder)
     balance = open_balance(run, lot, holder)
     on_hand = amount_in(balance, "on_hand")
+    if base is None and lot.stated:
+        run.records.put(name, balance)
+        return None, {}
     if base is None:
         require_quantity(run, lot)
         base = on_hand

@@ -298,3 +298,20 @@ def test_other_keys_of_gs1_live_on_the_ledger(old: World) -> None:
     assert old.codes("maker", action="ADD", quantities=[qty(piece + "/10/A", "3", "EA")]) == []
     assert old.codes("maker", action="ADD", quantities=[qty(piece, "3", "EA")]) == []
     assert old.codes("maker", action="ADD", epcs=["https://id.gs1.org/8004/95212345X"]) == []
+
+
+def test_what_cannot_be_counted_moves_nothing(old: World) -> None:
+    old.do("maker", action="ADD", quantities=[qty(L, "10")])
+    for unit, code in (("CS", "UNIT_MISMATCH"), ("FURLONG", "UNKNOWN_UNIT")):
+        fields = {"action": "OBSERVE", "quantities": [qty(L, "2", unit)]}
+        assert old.codes("maker", step="shipping", to=receiver(SHOP), **fields) == [code]
+        assert old.codes("maker", step="destroying", **fields) == [code]
+        assert old.codes("maker", action="OBSERVE", losses=fields["quantities"]) == [code]
+        pack = {"type": "AggregationEvent", "action": "ADD", "parent": CASE}
+        assert old.codes("maker", **pack, child_quantities=fields["quantities"]) == [code]
+    old.do("maker", **pack, child_quantities=[qty(L, "4")])
+    pack["action"] = "DELETE"
+    codes = old.codes("maker", **pack, child_quantities=[qty(L, "1", "CS")])
+    assert codes == ["UNIT_MISMATCH"]
+    assert old.on_hand(L, CASE) == "4"
+    assert old.balances(L)["totals"] == {"on_hand": "10", "produced": "10"}
