@@ -1,8 +1,10 @@
 """A consistent copy of a home while its network runs, made from outside.
 
-RocksDB lets another process open a database for reading while it is in use and see it as it was
-at that moment. The copies are made in the order in which a restart can make good what happened
-in between (docs/design/crash.md):
+RocksDB lets another process open a database for reading while it is in use, and see it as it was
+at that moment, provided that no write-ahead log came or went while it was being opened: a log
+that is dropped between reading the list of tables and reading the logs would be a hole. That is
+looked at, and the opening repeated. The copies are made in the order in which a restart can make
+good what happened in between (docs/design/crash.md):
 
 1. every node's ledger, each as some block left it;
 2. the sequencer's log, which then holds those blocks and perhaps more: nodes catch up from it;
@@ -14,6 +16,7 @@ in between (docs/design/crash.md):
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
@@ -30,12 +33,12 @@ from nodes.ledger import Ledger, _options
 from nodes.payloads import StoreUnavailable
 from nodes.payloads.database import FAMILIES, PayloadDatabase
 
-ATTEMPTS: Final = 10
+ATTEMPTS: Final = 50
 _BATCH: Final = 2000
 _SQLITE: Final = b"SQLite format 3\0"
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 
-T = TypeVar("T")
+Opened = TypeVar("Opened", Ledger, PayloadDatabase)
 Told = Callable[[str, int, int], None]
 
 
@@ -48,13 +51,13 @@ def copy_home(home: Path, target: Path, told: Told) -> None:
     for ledger in sorted(home.glob("nodes/*/ledger")):
         told(str(ledger.relative_to(home)), 0, 0)
         if (ledger / "CURRENT").exists():
-            _patiently(partial(_copy_ledger, ledger, target / ledger.relative_to(home)))
+            _copy_ledger(ledger, target / ledger.relative_to(home))
         done.add(ledger)
     _copy_plain(home, home / "orderer", target, done)
     done.add(home / "orderer")
     for store in sorted(home.glob("nodes/*/payloads/db")):
         told(str(store.relative_to(home)), 0, 0)
-        _patiently(partial(_copy_payloads, store, target / store.relative_to(home)))
+        _copy_payloads(store, target / store.relative_to(home))
         done.add(store)
     description = home / "network.json"
     done.add(description)
@@ -62,22 +65,30 @@ def copy_home(home: Path, target: Path, told: Told) -> None:
     shutil.copy2(description, target / description.name)
 
 
-def _patiently(copy: Callable[[], T]) -> T:
-    """A file may vanish between its being listed and opened: then the next attempt succeeds."""
-    for attempt in range(1, ATTEMPTS + 1):
+def _steadily(folder: Path, open_: Callable[[], Opened]) -> Opened:
+    """Open a database during whose opening its owner dropped or began no log."""
+    error: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        before = _logs(folder)
         try:
-            return copy()
-        except (LedgerError, StoreUnavailable):
-            if attempt == ATTEMPTS:
-                raise
-            time.sleep(0.05 * attempt)
-    raise AssertionError
+            opened = open_()
+        except (LedgerError, StoreUnavailable) as exc:
+            error = exc  # a file vanished between its being listed and opened
+        else:
+            if _logs(folder) == before:
+                return opened
+            opened.close()
+        time.sleep(min(0.01 * (attempt + 1), 0.2))
+    raise error or LedgerError(f"{folder} changes too fast to be copied; try again")
+
+
+def _logs(folder: Path) -> set[str]:
+    return {name for name in os.listdir(folder) if name.endswith(".log")}
 
 
 def _copy_ledger(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True, mode=0o700)
-    with closing(Ledger(source, read_only=True)) as ledger:
+    with closing(_steadily(source, partial(Ledger, source, read_only=True))) as ledger:
         copy = Rdict(str(target), _options())
         try:
             for rows in _batches(ledger.scan(b"", b"\xff")):
@@ -91,8 +102,7 @@ def _copy_ledger(source: Path, target: Path) -> None:
 
 
 def _copy_payloads(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    original = PayloadDatabase(source, read_only=True)
+    original = _steadily(source, partial(PayloadDatabase, source, read_only=True))
     with closing(original), closing(PayloadDatabase(target)) as copy:
         for family in FAMILIES:
             for rows in _batches(original.rows(family)):
