@@ -44,7 +44,10 @@ from gateway.http import (
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 
+# The resolver first: routes are tried in order, its paths begin with digits as no other does, and
+# it is what a crowd of shoppers asks for.
 ROUTERS = (
+    resolve,
     health,
     keys,
     ledger,
@@ -58,7 +61,6 @@ ROUTERS = (
     certificates,
     qr,
     pages,
-    resolve,
 )
 """Modules of gateway.http in matching order; Digital Link paths at the root come last."""
 
