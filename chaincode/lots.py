@@ -105,10 +105,10 @@ def produce(run: EventRun, lot: Lot, transformation: str | None = None) -> None:
     run.require_maker(lot.enforced, MAKERS, lot.identifier, lot.where)
     record = lot.record
     if lot.identifier.kind != "gtin":
-        again = transformation is not None and record is not None
-        if record is not None and again and record.get("transformation_id") == transformation:
-            pass
-        elif record is not None and not record.get("adopted"):
+        known = record is not None and not record.get("adopted")
+        if record is not None and known and record.get("transformation_id", "") == transformation:
+            pass  # a further output of the transformation that made the lot
+        elif record is not None and known:
             run.breach(
                 lot.enforced,
                 "ALREADY_COMMISSIONED",
