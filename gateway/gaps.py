@@ -4,19 +4,22 @@
   not-received         shipped, and nobody recorded its arrival
   not-shipped          received, and nobody recorded sending it
   handover-unrecorded  the next event is another party's, with no shipping or receiving between
-  time-gap             nothing is recorded for longer than `quiet_days`
+  time-gap             under way or changing hands, and nothing recorded for over `quiet_days`
   no-events            an identifier of the trace of which no event is known
 
-A gap is no proof of a wrong: it is where a question is to be asked, and of whom.
+What happens to a container counts for what is in it. Goods that lie in one party's hands are not
+silent, and what a consumer does after the sale is nobody's to record. A gap is no proof of a wrong:
+it is where a question is to be asked, and of whom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from gateway.journeys import Journeys
 from gateway.trace import Trace, TracedEvent
 
 DAY_MS = 86_400_000
@@ -40,6 +43,8 @@ _IN_HAND = frozenset(
         "repairing",
     }
 )
+_LEFT = frozenset({"shipping", "departing", "transporting", "consigning", "loading"})
+_SOLD = frozenset({"retail_selling", "dispensing"})
 _ORIGINS = frozenset(
     {"commissioning", "creating_class_instance", "harvesting", "catching", "hatching"}
 )
@@ -77,10 +82,10 @@ def gaps(trace: Trace, quiet_days: int = QUIET_DAYS) -> list[Gap]:
     Voided events and error declarations count as not having happened.
     """
     events = [event for event in trace.in_order() if event.follows]
-    lives = _lives(events)
+    journeys = Journeys(events)
     out: list[Gap] = []
     for identifier in sorted(trace.depths, key=lambda i: (abs(trace.depths[i]), i)):
-        life = lives.get(identifier, [])
+        life = journeys.own(identifier)
         if not life:
             if identifier == trace.root or not trace.truncated:
                 sentence = f"No event about {identifier} is on the ledger."
@@ -88,30 +93,10 @@ def gaps(trace: Trace, quiet_days: int = QUIET_DAYS) -> list[Gap]:
             continue
         if not trace.truncated:
             out.extend(_origin(identifier, life))
-        out.extend(_movements(identifier, life, lives, trace))
-        out.extend(_silences(identifier, life, quiet_days))
-    return out
-
-
-def _lives(events: Iterable[TracedEvent]) -> dict[str, list[TracedEvent]]:
-    """Each identifier's own events in order of time."""
-    out: dict[str, list[TracedEvent]] = {}
-    for event in events:
-        for identifier in _subjects(event):
-            out.setdefault(identifier, []).append(event)
-    return out
-
-
-def _subjects(event: TracedEvent) -> dict[str, None]:
-    """Everything the event speaks of: moved, made, used, packed, or packed into."""
-    out = dict.fromkeys(event.projection.get("epcs") or ())
-    for entry in event.projection.get("quantities") or ():
-        out[entry["id"]] = None
-    out |= event.inputs
-    out |= event.outputs
-    out |= event.children
-    if event.parent is not None:
-        out[event.parent] = None
+        journey = journeys.whole(identifier)
+        out.extend(_movements(identifier, life, journey, trace))
+        out.extend(_silent_handovers(identifier, journey))
+        out.extend(_silences(identifier, journey, quiet_days))
     return out
 
 
@@ -142,33 +127,29 @@ def _brings(event: TracedEvent, identifier: str) -> bool:
 def _movements(
     identifier: str,
     life: Sequence[TracedEvent],
-    lives: Mapping[str, Sequence[TracedEvent]],
+    journey: Sequence[TracedEvent],
     trace: Trace,
 ) -> list[Gap]:
-    """Shippings without arrival, arrivals without shipping, and silent changes of hands.
+    """Shippings without arrival and arrivals without shipping.
 
     A lot travels in parts: an arrival closes the shipping that names its party, else the oldest.
     """
     out: list[Gap] = []
     under_way: list[TracedEvent] = []
-    sent_before = False
+    sent_ms = min((e.time_ms for e in journey if _step(e) == _SHIPS), default=None)
     for event in life:
-        step = event.projection.get("step")
+        step = _step(event)
         if step == _SHIPS:
             under_way.append(event)
-            sent_before = True
         elif step in _RECEIVES:
             if under_way:
                 under_way.remove(_shipping_to(_party(event), under_way))
-            elif step == "receiving" and not (
-                sent_before or _came_inside(identifier, event, lives)
-            ):
+            elif step == "receiving" and (sent_ms is None or sent_ms > event.time_ms):
                 out.append(_not_shipped(identifier, event))
         elif under_way and _in_hand(event) and _party(event) != _party(under_way[0]):
             out.append(_not_received(identifier, under_way.pop(0), event))
     if trace.direction != "up" or identifier == trace.root:
         out.extend(_not_received(identifier, shipping, None) for shipping in under_way)
-    out.extend(_silent_handovers(identifier, life, lives))
     return out
 
 
@@ -191,23 +172,6 @@ def _not_shipped(identifier: str, event: TracedEvent) -> Gap:
     )
 
 
-def _came_inside(
-    identifier: str, event: TracedEvent, lives: Mapping[str, Sequence[TracedEvent]]
-) -> bool:
-    """Whether the thing travelled in a container whose journey is recorded."""
-    for own in lives.get(identifier, ()):
-        container = own.boards(identifier)
-        if container is None or own.time_ms > event.time_ms:
-            continue
-        for ride in lives.get(container, ()):
-            moved = (
-                ride.projection.get("step") == _SHIPS or ride.projection.get("step") in _RECEIVES
-            )
-            if moved and own.time_ms <= ride.time_ms <= event.time_ms:
-                return True
-    return False
-
-
 def _not_received(identifier: str, shipping: TracedEvent, after: TracedEvent | None) -> Gap:
     to = [entry["id"] for entry in shipping.projection.get("to") or ()]
     named = f" to {to[0]}" if to else ""
@@ -222,14 +186,12 @@ def _not_received(identifier: str, shipping: TracedEvent, after: TracedEvent | N
     )
 
 
-def _silent_handovers(
-    identifier: str, life: Sequence[TracedEvent], lives: Mapping[str, Sequence[TracedEvent]]
-) -> list[Gap]:
+def _silent_handovers(identifier: str, journey: Sequence[TracedEvent]) -> list[Gap]:
     """Somebody else has it in hand, and no shipping, receiving or named source says how."""
     out = []
     before: TracedEvent | None = None
-    for event in life:
-        step = event.projection.get("step")
+    for event in journey:
+        step = _step(event)
         if step == _SHIPS or step in _RECEIVES:
             before = None if step == _SHIPS else event
             continue
@@ -241,7 +203,6 @@ def _silent_handovers(
             and not _names_parties(before, event)
             and before.record.get("submitted_by") != _party(event)
             and event.record.get("submitted_by") != _party(before)
-            and not _came_inside(identifier, event, lives)
         ):
             out.append(_handover(identifier, before, event))
         before = event
@@ -269,27 +230,35 @@ def _names_parties(before: TracedEvent, after: TracedEvent) -> bool:
     return any(event.projection.get(side) for event in (before, after) for side in ("from", "to"))
 
 
-def _silences(identifier: str, life: Sequence[TracedEvent], quiet_days: int) -> list[Gap]:
+def _silences(identifier: str, journey: Sequence[TracedEvent], quiet_days: int) -> list[Gap]:
     out = []
-    for before, after in pairwise(life):
+    for before, after in pairwise(journey):
         quiet = after.time_ms - before.time_ms
-        if quiet > quiet_days * DAY_MS:
-            sentence = (
-                f"Nothing is recorded about {identifier} for {quiet // DAY_MS} days between "
-                f"{_name(before)} and {_name(after)}."
+        if quiet <= quiet_days * DAY_MS or _step(before) in _SOLD:
+            continue
+        if _party(before) == _party(after) and _step(before) not in _LEFT:
+            continue  # it lay where it was
+        sentence = (
+            f"Nothing is recorded about {identifier} for {quiet // DAY_MS} days between "
+            f"{_name(before)} and {_name(after)}."
+        )
+        out.append(
+            Gap(
+                "time-gap",
+                identifier,
+                sentence,
+                (_hash(before), _hash(after)),
+                before.time_ms,
+                after.time_ms,
+                _party(before),
             )
-            out.append(
-                Gap(
-                    "time-gap",
-                    identifier,
-                    sentence,
-                    (_hash(before), _hash(after)),
-                    before.time_ms,
-                    after.time_ms,
-                    _party(before),
-                )
-            )
+        )
     return out
+
+
+def _step(event: TracedEvent) -> str | None:
+    step: str | None = event.projection.get("step")
+    return step
 
 
 def _party(event: TracedEvent) -> str:

@@ -182,6 +182,7 @@ def test_cycles_end(world: World) -> None:
     for identifier in (A, B, C, BOX, TRUCK):
         for direction in ("up", "down", "both"):
             found = world.trace(identifier, direction)
+            assert gaps(found)
             assert found.levels < 60
             assert not found.truncated
 
@@ -214,6 +215,7 @@ def test_gaps_are_named(world: World) -> None:
     world.add("appears", 1, epcs=[S1])
     world.add("ships", 2, step="shipping", epcs=[S1])
     world.add("sold elsewhere", 24 * 60, step="retail_selling", epcs=[S1], **other)
+    world.add("second owner", 24 * 900, step="repairing", epcs=[S1], **other)
     world.add("received", 24 * 61, step="receiving", epcs=[S2], **other)
     world.add("A", 1, action="ADD", step="commissioning", quantities=[{"id": A}])
     world.add("A moved silently", 5, step="storing", quantities=[{"id": A}], **other)
@@ -236,6 +238,28 @@ def test_a_complete_history_has_no_gaps(world: World) -> None:
     world.add("sell", 7, step="retail_selling", epcs=[S1], **other)
     for direction in ("up", "both"):
         assert kinds(world.trace(S1, direction)) == []
+
+
+def test_a_long_voyage_inside_nested_containers_has_no_gaps(world: World) -> None:
+    other, day = {"party": "urn:tracemark:party:mill"}, 24
+    world.add("make", 1, action="ADD", step="commissioning", epcs=[S1])
+    world.add("pack", 2, step="packing", **pack(BOX, [S1]))
+    world.add("load", 3, step="packing", **pack(TRUCK, [BOX]))
+    world.add("ship", 4, step="shipping", epcs=[TRUCK])
+    for week in range(1, 8):
+        world.add(f"week {week}", week * 7 * day, step="transporting", epcs=[TRUCK])
+    world.add("receive", 50 * day, step="receiving", epcs=[TRUCK], **other)
+    world.add("unload", 51 * day, step="unpacking", **pack(TRUCK, [BOX], "DELETE"), **other)
+    world.add("unpack", 52 * day, step="unpacking", **pack(BOX, [S1], "DELETE"), **other)
+    world.add("lies in stock", 200 * day, step="retail_selling", epcs=[S1], **other)
+    assert kinds(world.trace(S1)) == []
+
+
+def test_silence_under_way_is_a_gap(world: World) -> None:
+    world.add("make", 1, action="ADD", step="commissioning", epcs=[S1])
+    world.add("ship", 2, step="shipping", epcs=[S1])
+    world.add("receive", 24 * 60, step="receiving", epcs=[S1], party="urn:tracemark:party:mill")
+    assert kinds(world.trace(S1)) == [("time-gap", S1)]
 
 
 def test_a_lot_that_travels_in_parts_has_no_gaps(world: World) -> None:
