@@ -11,6 +11,7 @@ authorities, node and user identities, and the channel's genesis block. The home
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -177,7 +178,11 @@ def load_network(home: Path) -> NetworkDescription:
     file = home / "network.json"
     if not file.exists():
         raise DescriptionError(f"{home} holds no network; make one with `tracemark network init`")
-    return parse_description(yaml.safe_load(file.read_text(encoding="utf-8")))
+    try:
+        data = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DescriptionError(f"{file} is damaged or cannot be read: {error}") from error
+    return parse_description(data)
 
 
 def init_network(desc: NetworkDescription, home: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, select
@@ -20,6 +19,7 @@ from gateway.errors import DatabaseUnavailable
 from gateway.payloads import read_recorded
 from gateway.readmodel.tables import events
 from nodes.payloads import PayloadError, Reader, StoredPayload
+from nodes.payloads.ledger_facts import fingerprint
 
 if TYPE_CHECKING:
     from gateway.auth import Caller
@@ -43,7 +43,7 @@ def reader_for(caller: Caller, legal_basis: str = "") -> Reader:
         not caller.suspended,
         caller.ou == "admin",
         legal_basis,
-        sha256(certificate.encode()).hexdigest() if certificate else "",
+        fingerprint(certificate.encode()) if certificate else "",
     )
 
 

@@ -81,7 +81,7 @@ def reader_of(state: StateReader, msp_id: str, certificate: bytes, legal_basis: 
     The party is the one the certificate's `tracemark.party` attribute names, if that party is
     registered under the certificate's MSP; without the attribute, the MSP's default party.
     """
-    reader = Reader(None, msp_id, legal_basis=legal_basis, certificate_sha256=_print(certificate))
+    reader = Reader(None, msp_id, legal_basis=legal_basis, certificate_sha256=fingerprint(certificate))
     try:
         caller = caller_of(msp_id, certificate)
     except Refusal:
@@ -129,7 +129,8 @@ def _class_of(identifier: str) -> str | None:
     return f"https://id.gs1.org/01/{gtin}" if gtin else None
 
 
-def _print(certificate: bytes) -> str:
+def fingerprint(certificate: bytes) -> str:
+    """How a read log names a reader: SHA-256 of the certificate's DER, hex; "" for no PEM."""
     try:
         der = x509.load_pem_x509_certificate(certificate).public_bytes(Encoding.DER)
     except ValueError:

@@ -182,3 +182,11 @@ def test_description_files(tmp_path: Path) -> None:
         read_description(file)
     with pytest.raises(DescriptionError, match="cannot be read"):
         read_description(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b'{"name": 3}'])
+def test_a_damaged_network_file_is_a_description_error(tmp_path: Path, damage: bytes) -> None:
+    """Not a parser's own exception, which a command line would show as a fault of the program."""
+    (tmp_path / "network.json").write_bytes(damage)
+    with pytest.raises(DescriptionError, match=r"network"):
+        load_network(tmp_path)
