@@ -144,7 +144,7 @@ def _evidence(session: Session, uri: str) -> tuple[list[Record], bool]:
             event = session.records.get(event_key(hex_))
             if event is None or "undone" in event:
                 continue
-            upstream = queries.linked(event["projection"], current, "up")
+            upstream = queries.linked(session, event["projection"], current, "up")
             for name in upstream:
                 if name not in seen_ids:
                     seen_ids.add(name)

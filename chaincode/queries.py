@@ -5,6 +5,7 @@ Read-only: evaluated at one node, never submitted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from chaincode import codec
@@ -17,6 +18,7 @@ from chaincode.items import MAX_NESTING, item_key
 from chaincode.lots import lot_key
 from chaincode.records import Record
 from chaincode.session import Session
+from chaincode.transformation import transformation_key
 from chaincode.units import COUNT, MASS, decimal, unit_of
 from chaincode.voiding import error_key, event_id_key, event_key
 
@@ -33,8 +35,6 @@ _BASE_UNITS: Final = {
     "freight": "TKM",
     "time": "SEC",
 }
-_INTO: Final = ("inputs", "input_quantities")
-_OUT: Final = ("outputs", "output_quantities")
 
 
 def get_event(session: Session, args: Arguments) -> Record:
@@ -139,7 +139,7 @@ def trace(session: Session, args: Arguments) -> Record:
         event = session.records.get(event_key(hex_))
         if event is None or "undone" in event:
             continue
-        ids = linked(event["projection"], uri, direction)
+        ids = linked(session, event["projection"], uri, direction)
         if ids:
             steps.append(_step(event, ids))
     page = steps[start : start + size]
@@ -166,21 +166,47 @@ def balances(session: Session, uri: str) -> list[Record]:
     return [codec.decode(row.value) for row in rows]
 
 
-def linked(p: dict[str, Any], uri: str, direction: str) -> list[str]:
-    """Identifiers one step away in one event: transformed, packed or unpacked goods."""
-    before = [*p.get("inputs", ()), *(q["id"] for q in p.get("input_quantities", ()))]
-    after = [*p.get("outputs", ()), *(q["id"] for q in p.get("output_quantities", ()))]
+def linked(session: Session, p: dict[str, Any], uri: str, direction: str) -> list[str]:
+    """Identifiers one step away in one event: transformed, packed or unpacked goods.
+
+    A transformation that spans events counts as one: its outputs come from all of its inputs.
+    """
+    before = _goods(p, "inputs", "input_quantities")
+    after = _goods(p, "outputs", "output_quantities")
+    if "transformation_id" in p and uri in before + after:
+        for other in _events_of_transformation(session, p["transformation_id"]):
+            before += _goods(other, "inputs", "input_quantities")
+            after += _goods(other, "outputs", "output_quantities")
     if before or after:
         near, far = (after, before) if direction == "up" else (before, after)
         return list(dict.fromkeys(far)) if uri in near else []
     if p["type"] != "AggregationEvent" or "parent" not in p or p.get("action") == "OBSERVE":
         return []
-    children = [*p.get("children", ()), *(q["id"] for q in p.get("child_quantities", ()))]
+    children = _goods(p, "children", "child_quantities")
     packing = p.get("action") == "ADD"
     goods, container = (children, [p["parent"]])
     source, target = (goods, container) if packing else (container, goods)
     near, far = (target, source) if direction == "up" else (source, target)
     return list(dict.fromkeys(far)) if uri in near else []
+
+
+def _goods(p: dict[str, Any], ids: str, quantities: str) -> list[str]:
+    return [*p.get(ids, ()), *(quantity["id"] for quantity in p.get(quantities, ()))]
+
+
+def _events_of_transformation(session: Session, identifier: str) -> Iterator[dict[str, Any]]:
+    """Projections of the events that wrote the transformation's record and stand."""
+    versions = session.stub.get_history_for_key(transformation_key(identifier))
+    hashes = dict.fromkeys(
+        hex_
+        for version in list(versions)[::-1]
+        if not version.is_delete
+        for hex_ in codec.decode(version.value)["events"]
+    )
+    for hex_ in hashes:
+        event = session.records.get(event_key(hex_))
+        if event is not None and "undone" not in event:
+            yield event["projection"]
 
 
 def _step(event: Record, ids: list[str]) -> Record:

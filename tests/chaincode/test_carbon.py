@@ -139,6 +139,8 @@ def test_a_transformation_over_several_events_hands_on_as_it_puts_out(goods: Wor
     goods.do("maker", **common, output_quantities=[qty(lot("R2"), "50")])
     assert goods.footprint(lot("R1"))["co2e_mg"] == 600
     assert goods.footprint(lot("R2"))["co2e_mg"] == 600
+    records = goods.footprint(lot("R2"))["records"]
+    assert sorted(record["co2e_mg"] for record in records) == [200, 1_000]
 
 
 def test_named_subjects_carry_the_amount(world: World) -> None:

@@ -75,6 +75,19 @@ def test_trace_goes_one_step_up_and_down(story: World) -> None:
     assert [step["ids"] for step in packed["steps"]] == [[WATCH]]
 
 
+def test_a_transformation_told_in_several_events_is_one_step(world: World) -> None:
+    world.product("maker", unit="KGM")
+    common = {"type": "TransformationEvent", "transformation_id": "urn:x:1"}
+    for name in ("A", "B"):
+        world.do("maker", action="ADD", quantities=[qty(lot(name), "5")])
+        world.do("maker", **common, input_quantities=[qty(lot(name), "5")])
+    world.do("maker", **common, output_quantities=[qty(lot("C"), "9")])
+    up = world.call("auditor", "item:trace", {"id": lot("C"), "direction": "up"})["steps"]
+    assert [step["ids"] for step in up] == [[lot("A"), lot("B")]]
+    down = world.call("auditor", "item:trace", {"id": lot("B"), "direction": "down"})["steps"]
+    assert [step["ids"] for step in down] == [[lot("C")]]
+
+
 def test_trace_pages(world: World) -> None:
     world.product("maker", unit="KGM")
     world.do("maker", action="ADD", quantities=[qty(lot("L"), "10")])
