@@ -81,14 +81,14 @@ class Client:
         return self._read(answer) if answer.content else None
 
     def records(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Any]:
-        """Every record of a paged list (``{"records", "next"}``, read on with ``after``)."""
+        """Every record of a paged list (``{"records", "bookmark"}``, read on with it)."""
         query = dict(params or {})
         while True:
             page = self.get(path, query)
             yield from page["records"]
-            if not page.get("next"):
+            if not page.get("bookmark"):
                 return
-            query["after"] = page["next"]
+            query["bookmark"] = page["bookmark"]
 
     def put(self, path: str, body: Any) -> Any:
         """PUT a JSON body; returns the JSON answer."""

@@ -71,6 +71,15 @@ def test_participants(auditor: Shell) -> None:
     assert "delegation given" in out
 
 
+def test_a_list_longer_than_a_page_is_read_to_its_end(network: Loaded) -> None:
+    """A network of 101 parties of which the last is never shown."""
+    whole = [p["id"] for p in network.auditor.records("/v1/participants")]
+    pages = [p["id"] for p in network.auditor.records("/v1/participants", {"limit": 4})]
+    assert pages == whole
+    gtins = [p["gtin"] for p in network.auditor.records("/v1/products", {"limit": 3})]
+    assert len(gtins) == len(set(gtins)) >= 13
+
+
 def test_products(auditor: Shell) -> None:
     assert len(auditor.json("product", "list")) == 13
     assert auditor.json("product", "show", "9521105000012")["mass_g"] == "250"
