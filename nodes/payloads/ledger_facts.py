@@ -81,7 +81,8 @@ def reader_of(state: StateReader, msp_id: str, certificate: bytes, legal_basis: 
     The party is the one the certificate's `tracemark.party` attribute names, if that party is
     registered under the certificate's MSP; without the attribute, the MSP's default party.
     """
-    reader = Reader(None, msp_id, legal_basis=legal_basis, certificate_sha256=fingerprint(certificate))
+    printed = fingerprint(certificate)
+    reader = Reader(None, msp_id, legal_basis=legal_basis, certificate_sha256=printed)
     try:
         caller = caller_of(msp_id, certificate)
     except Refusal:
