@@ -30,6 +30,7 @@ from gateway.http import (
     carbon,
     certificates,
     epcis,
+    grants,
     health,
     keys,
     ledger,
@@ -52,6 +53,7 @@ ROUTERS = (
     keys,
     ledger,
     trace,
+    grants,  # before participants, whose last route takes every path below it
     participants,
     products,
     audit,

@@ -37,8 +37,9 @@ from gateway.ledger.errors import EvaluateError
 from gateway.mass_balance import lot_balance, transformation_balance
 from gateway.readmodel import tables
 from gateway.recheck import Recheck, recheck
-from gateway.trace import Trace, TracedEvent, trace
+from gateway.trace import trace
 from gateway.trace_view import event_json
+from gateway.traced import Trace, TracedEvent
 
 Json = dict[str, Any]
 MOST_RECHECKED = 1000

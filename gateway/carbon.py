@@ -20,7 +20,8 @@ from chaincode.units import fraction
 from gateway.container import Container
 from gateway.mass_balance import transformation_balance
 from gateway.readmodel import tables
-from gateway.trace import TracedEvent, trace
+from gateway.trace import trace
+from gateway.traced import TracedEvent
 
 Json = dict[str, Any]
 _CHUNK = 500

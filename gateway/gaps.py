@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Any
 
 from gateway.journeys import Journeys
-from gateway.trace import Trace, TracedEvent
+from gateway.traced import Trace, TracedEvent
 
 DAY_MS = 86_400_000
 QUIET_DAYS = 30

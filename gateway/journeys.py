@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.trace import TracedEvent
+from gateway.traced import TracedEvent
 
 
 class Journeys:

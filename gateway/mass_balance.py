@@ -16,7 +16,7 @@ from typing import Any
 
 from chaincode.errors import UnitError
 from chaincode.units import DEFAULT_UNIT, MASS, amount, decimal, unit_of
-from gateway.trace import TracedEvent
+from gateway.traced import TracedEvent
 
 Json = dict[str, Any]
 _OUT = ("on_hand", "consumed", "lost", "removed")

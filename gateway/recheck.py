@@ -24,7 +24,7 @@ from gateway.container import Container
 from gateway.epcis.access import reader_for
 from gateway.epcis.hash import event_hash
 from gateway.readmodel import tables
-from gateway.trace import TracedEvent
+from gateway.traced import TracedEvent
 from nodes.payloads import (
     PayloadCorrupted,
     PayloadErased,

@@ -16,7 +16,7 @@ only so often, so cycles in foreign data end; the number of identifiers and even
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
@@ -25,15 +25,15 @@ from sqlalchemy import Connection
 from chaincode.errors import IdentifierError
 from chaincode.identifiers import parse
 from gateway.database import select_in
+from gateway.traced import Direction, Trace, TracedEvent
 
-Direction = Literal["up", "down", "both"]
+__all__ = ["Direction", "Trace", "TracedEvent", "Visit", "trace"]
+
 Mode = Literal["up", "down", "ride"]
-Record = dict[str, Any]
 
 FOREVER = 1 << 62
 MOST_WIDENINGS = 4
 _CHUNK = 500
-_CONTAINING = frozenset({"AggregationEvent", "AssociationEvent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,69 +46,6 @@ class Visit:
     end_ms: int
     depth: int
     cargo: str = ""  # for a ride: what is inside
-
-
-@dataclass(slots=True)
-class TracedEvent:
-    """One event of the walk: its row's evidence and its record on the chain."""
-
-    seq: int
-    hash: str
-    declaration: bool
-    block: int
-    voided_by: str | None
-    record: Record
-    projection: Record = field(init=False)
-    time_ms: int = field(init=False)  # event time, UTC
-    follows: bool = field(init=False)  # no error declaration, and none voids it
-    inputs: dict[str, None] = field(init=False)
-    outputs: dict[str, None] = field(init=False)
-    children: dict[str, None] = field(init=False)  # only where parent is set
-
-    def __post_init__(self) -> None:
-        self.projection = self.record["projection"]
-        self.time_ms = int(self.projection["time_ms"])
-        self.follows = not self.declaration and self.voided_by is None
-        self.inputs = _ids(self.projection, "inputs", "input_quantities")
-        self.outputs = _ids(self.projection, "outputs", "output_quantities")
-        contains = self.projection["type"] in _CONTAINING
-        self.children = _ids(self.projection, "children", "child_quantities") if contains else {}
-
-    @property
-    def parent(self) -> str | None:
-        """The container, of an aggregation or association."""
-        return self.projection.get("parent") if self.projection["type"] in _CONTAINING else None
-
-    @property
-    def removes(self) -> bool:
-        """Whether it takes children out of the parent."""
-        return self.projection.get("action") == "DELETE"
-
-    def boards(self, identifier: str) -> str | None:
-        """The container the event puts `identifier` into, or sees it in."""
-        return None if self.removes or identifier not in self.children else self.parent
-
-    def lets_out(self, container: str, cargo: str) -> bool:
-        """Whether it takes the cargo (or everything) out of the container."""
-        if not self.removes or self.parent != container:
-            return False
-        return not self.children or cargo in self.children
-
-
-@dataclass(slots=True)
-class Trace:
-    """What a walk found. depths: links between the root and each identifier, negative upwards."""
-
-    root: str
-    direction: Direction
-    events: dict[int, TracedEvent] = field(default_factory=dict)
-    depths: dict[str, int] = field(default_factory=dict)
-    truncated: bool = False
-    levels: int = 0
-
-    def in_order(self) -> list[TracedEvent]:
-        """Events by event time, then by their place on the ledger."""
-        return sorted(self.events.values(), key=lambda event: (event.time_ms, event.seq))
 
 
 def trace(
@@ -352,11 +289,3 @@ def _is_class(identifier: str) -> bool:
         return parse(identifier).is_class
     except IdentifierError:  # captured in report mode, as it was written
         return False
-
-
-def _ids(projection: Record, plain: str, counted: str) -> dict[str, None]:
-    """Identifiers of a plain list and of a list with quantities, in order, each once."""
-    out = dict.fromkeys(projection.get(plain) or ())
-    for entry in projection.get(counted) or ():
-        out[entry["id"]] = None
-    return out

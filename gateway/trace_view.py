@@ -19,7 +19,7 @@ from chaincode.identifiers import parse
 from gateway.database import select_in
 from gateway.gaps import Gap
 from gateway.readmodel import tables
-from gateway.trace import Trace, TracedEvent
+from gateway.traced import Trace, TracedEvent
 
 Json = dict[str, Any]
 PayloadState = Callable[[Sequence[tuple[str, str]]], list[str]]

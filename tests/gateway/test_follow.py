@@ -195,12 +195,13 @@ def test_a_shorter_ledger_is_another_one(
 
 
 def test_closing_is_quick_and_clean(tmp_path: Path) -> None:
-    ledger = Ledger()
+    ledger, before = Ledger(), set(threading.enumerate())
     began = time.monotonic()
     with following(f"sqlite:///{tmp_path}/r.sqlite", ledger) as (_, follower):
         until(lambda: follower.status().problem == "", "started")
     assert time.monotonic() - began < 10
-    assert not any(thread.name.startswith("readmodel") for thread in threading.enumerate())
+    left = set(threading.enumerate()) - before
+    assert not any(thread.name.startswith("readmodel") for thread in left)
 
 
 # -- migrations -------------------------------------------------------------------------------
