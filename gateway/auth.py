@@ -201,8 +201,8 @@ class LedgerAuthenticator:
                     participants.id == party, participants.msp == msp
                 )
             ).first()
-        if found is None:
-            return party, frozenset(), "", False
+        if found is None:  # unregistered, or another organisation's: an attribute proves nothing
+            return None, frozenset(), "", False
         suspended = found.status != "active"
         roles = frozenset() if suspended else frozenset(found.roles.split())
         return party, roles, found.country or "", suspended

@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from gateway.readmodel.tables import events
 from tests.gateway.running import Gateway, party
 from tests.gateway.test_access import code
 
@@ -47,12 +49,8 @@ def test_a_certificate_that_names_another_organisation_s_party_opens_nothing(
     mole = gateway.client(headers={"X-API-Key": made["key"]})
     assert mole.get("/v1/keys/self").json()["party"] is None
     assert seen(events_of(mole)) == 0
-    digest = gateway.container.readmodel.read
-    with digest() as connection:
-        row = connection.exec_driver_sql(
-            "select hash from events order by seq desc limit 1"
-        ).first()
-    assert row is not None
-    erased = mole.delete(f"/v1/payloads/{row.hash}", params={"reason": "mistake"})
+    with gateway.container.readmodel.read() as connection:
+        newest = connection.execute(select(events.c.hash).order_by(events.c.seq.desc())).scalar()
+    erased = mole.delete(f"/v1/payloads/{newest}", params={"reason": "mistake"})
     assert code(erased) == "PAYLOAD_DENIED"
     assert seen(events_of(gateway.client("roaster"))) == 1
