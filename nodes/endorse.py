@@ -34,7 +34,9 @@ from nodes.messages import (
     transaction_id,
 )
 from nodes.node import Node
+from nodes.rwset import encode_transaction_set
 from nodes.simulation import Simulation
+from nodes.transaction import Content
 from nodes.verification import SignatureVerifier
 
 log = logging.getLogger(__name__)
@@ -56,12 +58,12 @@ class ProposalRefused(NodeError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What running a proposal came to: reads and writes, result, version, encoded payload."""
+    """What running a proposal came to: reads and writes, result, version, endorsed content."""
 
     simulation: Simulation
     result: bytes
     version: str
-    payload: bytes
+    content: Content
     handler: Handler | None
 
 
@@ -202,7 +204,7 @@ class Endorser:
             or not outcome.simulation.same_reads(view)
         ):
             return None
-        return outcome.payload
+        return outcome.content.payload
 
     def _payload(
         self,
@@ -218,19 +220,20 @@ class Endorser:
             and version == other.version
             and simulation.same_outcome(other.simulation)
         ):
-            return other.payload
+            return other.content.payload
         parsed = proposal.parsed
+        sets, event = simulation.sets(), simulation.event_bytes()
         payload = response_payload(
             parsed.proposal_hash,
             parsed.chaincode,
             version,
-            simulation.results(),
-            simulation.event_bytes(),
+            encode_transaction_set(sets),
+            event,
             response,
         )
-        proposal.outcome = Outcome(
-            simulation, response.payload, version, payload, self._handlers.get(parsed.chaincode)
-        )
+        content = Content(payload, parsed.chaincode, version, sets, event)
+        handler = self._handlers.get(parsed.chaincode)
+        proposal.outcome = Outcome(simulation, response.payload, version, content, handler)
         return payload
 
     def _endorse(self, payload: bytes) -> proposal_response_pb2.Endorsement:

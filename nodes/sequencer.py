@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from threading import Condition
+from threading import Condition, Lock
 from typing import Final
 
 import grpc
@@ -44,6 +44,7 @@ class Sequencer:
         self.failure: LedgerError | None = None
         self._verifier = verifier
         self._changed = Condition()
+        self._expecting = Lock()
         self._queue: deque[ParsedTransaction] = deque()
         self._queued_bytes = 0
         self._tasks: deque[Task] = deque()
@@ -62,11 +63,14 @@ class Sequencer:
 
     def expect(self, tx_id: str) -> None:
         """A proposal came for endorsement: its transaction will probably follow."""
-        self._expected[tx_id] = time.monotonic()
+        with self._expecting:
+            self._expected[tx_id] = time.monotonic()
 
     def forget(self, tx_id: str) -> None:
         """The expected transaction will not follow."""
-        if self._expected.pop(tx_id, None) is not None and not self._expected:
+        with self._expecting:
+            self._expected.pop(tx_id, None)
+        if not self._expected:
             with self._changed:
                 self._changed.notify()
 
@@ -79,8 +83,9 @@ class Sequencer:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"the transaction has {size} bytes; a block holds {rules.absolute_max_bytes}",
             )
-        with self._changed:
+        with self._expecting:
             self._expected.pop(transaction.tx_id, None)
+        with self._changed:
             self._refuse_when_stopped()
             if len(self._queue) >= MAX_QUEUED or self._queued_bytes + size > MAX_QUEUED_BYTES:
                 raise GatewayError(
@@ -179,12 +184,13 @@ class Sequencer:
             self._changed.wait(min(deadline - now, _GAP_SECONDS))
 
     def _anyone_expected(self, since: float) -> bool:
-        # `expect` and `forget` change the table without our lock; copying its keys is atomic.
-        for tx_id in list(self._expected):
-            if self._expected.get(tx_id, 0.0) >= since:
-                break
-            self._expected.pop(tx_id, None)
-        return bool(self._expected)
+        with self._expecting:
+            while self._expected:
+                oldest = next(iter(self._expected))
+                if self._expected[oldest] >= since:
+                    return True
+                del self._expected[oldest]
+            return False
 
     def _cut(self) -> list[ParsedTransaction]:
         batch: list[ParsedTransaction] = []

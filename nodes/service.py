@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
@@ -39,13 +40,14 @@ from nodes.requests import (
     decode_request,
 )
 from nodes.streams import Stream, chaincode_events, deliver, status
-from nodes.transaction import parse_transaction
+from nodes.transaction import Content, parse_transaction
 
 if TYPE_CHECKING:
     from nodes.embedded import EmbeddedNetwork
 
 M = TypeVar("M")
 Status = grpc.StatusCode
+_REMEMBERED: Final = 4096
 _EARLIER_THAN_SIGNATURE: Final = "the transaction is malformed"
 
 
@@ -54,6 +56,8 @@ class GatewayService:
 
     def __init__(self, network: EmbeddedNetwork) -> None:
         self._network = network
+        self._endorsed: dict[str, Content] = {}
+        self._remembering = Lock()
 
     # -- evaluate and endorse --------------------------------------------------------------------
 
@@ -117,6 +121,8 @@ class GatewayService:
         except BaseException:
             sequencer.forget(proposal.parsed.tx_id)
             raise
+        if proposal.outcome is not None and proposal.outcome.content.payload == payload:
+            self._remember(proposal.parsed.tx_id, proposal.outcome.content)
         envelope = prepared_transaction(proposal.parsed, payload, endorsements)
         return gateway_pb2.EndorseResponse(prepared_transaction=envelope)
 
@@ -175,7 +181,8 @@ class GatewayService:
             raise GatewayError(Status.INVALID_ARGUMENT, "a prepared transaction is required")
         if not envelope.signature:
             raise GatewayError(Status.INVALID_ARGUMENT, "prepared transaction must be signed")
-        transaction = parse_transaction(envelope.SerializeToString())
+        known = self._recall(request.transaction_id)
+        transaction = parse_transaction(envelope.SerializeToString(), known)
         check_submitted(self._network, transaction)
         self._network.sequencer.submit(transaction)
         return gateway_pb2.SubmitResponse()
@@ -304,6 +311,16 @@ class GatewayService:
                 f"no chaincode {chaincode!r} is defined on channel {config.channel}",
             )
         return definition.policy, config.digest + definition.digest
+
+    def _remember(self, tx_id: str, content: Content) -> None:
+        with self._remembering:
+            if len(self._endorsed) >= _REMEMBERED:
+                del self._endorsed[next(iter(self._endorsed))]
+            self._endorsed[tx_id] = content
+
+    def _recall(self, tx_id: str) -> Content | None:
+        with self._remembering:
+            return self._endorsed.pop(tx_id, None)
 
     def _detail(self, node: Node, message: str) -> gateway_pb2.ErrorDetail:
         return gateway_pb2.ErrorDetail(address=node.address, msp_id=node.msp_id, message=message)

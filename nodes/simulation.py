@@ -19,10 +19,10 @@ from nodes.ledger import View
 from nodes.messages import ParsedProposal
 from nodes.rwset import (
     VERSION_BYTES,
+    NamespaceSet,
     RangeRead,
-    namespace_message,
+    namespace_set,
     state_prefix,
-    transaction_set,
 )
 
 _COMPOSITE: Final = "\0"
@@ -198,16 +198,16 @@ class Simulation:
             and self._range_reads() == other._range_reads()
         )
 
-    def results(self) -> bytes:
-        """The serialized ``TxReadWriteSet`` of what was read and written so far."""
-        messages = {
-            namespace: namespace_message(namespace, _versions(reads), (), {})
+    def sets(self) -> tuple[NamespaceSet, ...]:
+        """What was read and written so far, by namespace."""
+        found = {
+            namespace: namespace_set(namespace, _versions(reads), (), {})
             for namespace, reads in self._foreign.items()
         }
-        messages[self.namespace] = namespace_message(
+        found[self.namespace] = namespace_set(
             self.namespace, _versions(self._reads), self._range_reads(), self._writes
         )
-        return transaction_set([messages[namespace] for namespace in sorted(messages)])
+        return tuple(found[namespace] for namespace in sorted(found))
 
     def event_bytes(self) -> bytes:
         """The serialized ``ChaincodeEvent``, or b"" where none was set."""

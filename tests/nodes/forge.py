@@ -24,7 +24,7 @@ from nodes.messages import (
     response_payload,
     sign_envelope,
 )
-from nodes.rwset import RangeRead, namespace_message, transaction_set
+from nodes.rwset import RangeRead, encode_transaction_set, namespace_set
 from tests.nodes.client import CHAINCODE, CHANNEL
 
 
@@ -60,8 +60,8 @@ class Forgery:
     def payload(self, proposal_hash: bytes) -> bytes:
         results = self.results
         if results is None:
-            results = transaction_set(
-                [namespace_message(self.namespace, self.reads, self.ranges, self.writes)]
+            results = encode_transaction_set(
+                [namespace_set(self.namespace, self.reads, self.ranges, self.writes)]
             )
         return response_payload(
             proposal_hash,

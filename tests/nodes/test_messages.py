@@ -7,6 +7,8 @@ from hashlib import sha256
 
 import pytest
 from fabric_protos.common import common_pb2
+from fabric_protos.ledger.rwset import rwset_pb2
+from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import proposal_response_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
@@ -31,11 +33,11 @@ from nodes.messages import (
 from nodes.orderlog import OrderLog
 from nodes.rwset import (
     RangeRead,
-    namespace_message,
+    encode_transaction_set,
+    namespace_set,
     pack_version,
     parse_transaction_set,
     state_key,
-    transaction_set,
 )
 from nodes.transaction import VALID, parse_transaction
 
@@ -99,7 +101,7 @@ def test_whole_transaction_is_taken_apart() -> None:
 def _transaction() -> common_pb2.Envelope:
     data, _ = new_proposal(b"creator", "trace", "cc", [b"f"], nonce=b"n", timestamp_ms=5)
     proposal = parse_proposal(data)
-    results = transaction_set([namespace_message("cc", {"k": None}, [], {"k": b"v"})])
+    results = encode_transaction_set([namespace_set("cc", {"k": None}, [], {"k": b"v"})])
     payload = response_payload(
         proposal.proposal_hash,
         "cc",
@@ -168,11 +170,16 @@ def test_read_write_set_round_trip(
     exhausted: bool,
 ) -> None:
     ranges = [RangeRead("a", "z", exhausted, tuple(results))]
-    data = transaction_set([namespace_message("ns", reads, ranges, writes)])
+    data = encode_transaction_set([namespace_set("ns", reads, ranges, writes)])
     (parsed,) = parse_transaction_set(data)
     assert dict(parsed.reads) == {state_key("ns", key): value for key, value in reads.items()}
     assert parsed.ranges == tuple(ranges)
     assert {key.decode(): value for key, _, value in parsed.writes} == writes
+    # Byte for byte what protobuf writes.
+    message = rwset_pb2.TxReadWriteSet.FromString(data)
+    kv = kv_rwset_pb2.KVRWSet.FromString(message.ns_rwset[0].rwset)
+    assert kv.SerializeToString() == message.ns_rwset[0].rwset
+    assert message.SerializeToString() == data
     assert [key for key, _, _ in parsed.writes] == sorted(key.encode() for key in writes)
 
 

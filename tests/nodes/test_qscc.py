@@ -8,11 +8,11 @@ import pytest
 from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.peer import transaction_pb2
 
+from nodes.checked import update_bytes
 from nodes.embedded import EmbeddedNetwork
 from nodes.endorse import now_ms
 from nodes.errors import GatewayError
 from nodes.messages import block_data_hash, block_header_hash, new_proposal
-from nodes.checked import update_bytes
 from tests.nodes.client import Client, order, tx_id_of
 
 

@@ -14,11 +14,11 @@ import pytest
 from fabric_protos.gateway import gateway_pb2
 
 from nodes.blocks import parse_body
+from nodes.checked import Definitions
 from nodes.embedded import EmbeddedNetwork
 from nodes.errors import AlreadyOpen, GatewayError, LedgerCorrupt
 from nodes.ledger import Ledger
 from nodes.orderlog import FILE, OrderLog
-from nodes.checked import Definitions
 from tests.nodes.client import Client, agree, open_home, reopen, tx_id_of
 
 

@@ -33,7 +33,7 @@ from nodes.messages import (
     sign_envelope,
 )
 from nodes.network import init_network
-from nodes.rwset import namespace_message, pack_version, transaction_set
+from nodes.rwset import encode_transaction_set, namespace_set, pack_version
 from tests.nodes.client import Client, agree, description, order
 from tests.nodes.forge import (
     Forgery,
@@ -178,7 +178,9 @@ def test_endorsement_policy_failure(
     mill_user = Client.of(network, "mill").signer
 
     def tampered(envelope: common_pb2.Envelope) -> common_pb2.Envelope:
-        results = transaction_set([namespace_message("tracemark", {}, [], {"forged": b"tampered"})])
+        results = encode_transaction_set(
+            [namespace_set("tracemark", {}, [], {"forged": b"tampered"})]
+        )
         return change_action(
             envelope, alice.signer, lambda action: setattr(action, "results", results)
         )
@@ -321,10 +323,10 @@ def test_no_chaincode_in_the_header(network: EmbeddedNetwork, forgery: Forgery) 
 
 
 def test_illegal_and_invalid_writesets(network: EmbeddedNetwork, forgery: Forgery) -> None:
-    results = transaction_set([namespace_message("tracemark", {}, [], {"k": b"1"})])
+    results = encode_transaction_set([namespace_set("tracemark", {}, [], {"k": b"1"})])
     forgery.results = twice(results)
     illegal = forgery.envelope()
-    forgery.results = transaction_set([namespace_message("tracemark", {}, [], {"": b"1"})])
+    forgery.results = encode_transaction_set([namespace_set("tracemark", {}, [], {"": b"1"})])
     invalid = forgery.envelope()
     assert order(network, illegal, invalid) == ["ILLEGAL_WRITESET", "INVALID_WRITESET"]
 
