@@ -1,7 +1,8 @@
-"""EPC URNs as GS1 element strings (EPC Tag Data Standard 2.x §6.3, §7, §8).
+"""EPC URNs as GS1 element strings (EPC Tag Data Standard 2.x §6.3, §6.4, §7, §8).
 
 A company prefix of 6 to 12 digits and a reference are joined to the GS1 key; the key's check
-digit is computed. Pattern URNs whose only wildcard is the serial number name a class. Schemes
+digit is computed. A prefix of 12 digits leaves no room for the reference of a GLN, GRAI, GDTI or
+GCN: it is the empty string there (``PaddedNumericComponentOrEmpty``), its dots stay. Pattern URNs whose only wildcard is the serial number name a class. Schemes
 with no GS1 key (gid, usdod, adi, bic, imovn) and wider patterns have no element string.
 """
 
@@ -35,6 +36,7 @@ _FORMS: Final[dict[str, tuple[int, int]]] = {
     "cpi": (0, 3),
 }
 _CLASS_SCHEMES: Final = frozenset({"sgtin", "upui", "itip", "grai", "gdti", "sgcn", "cpi"})
+_EMPTY_REFERENCE: Final = frozenset({"sgln", "pgln", "grai", "gdti", "sgcn"})
 
 
 def elements(text: str) -> Elements | None:
@@ -63,7 +65,8 @@ def elements(text: str) -> Elements | None:
 
 def _check_form(text: str, scheme: str, parts: list[str]) -> None:
     digits, count = _FORMS[scheme]
-    if len(parts) != count or not all(parts) or not _all_digits(parts[0]):
+    filled = [parts[0], *parts[2:]] if scheme in _EMPTY_REFERENCE else parts
+    if len(parts) != count or not all(filled) or not _all_digits(parts[0]):
         raise IdentifierError(
             "BAD_IDENTIFIER",
             f"{text!a} is no {scheme} URN; {count} parts, digits first, are accepted.",
