@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -108,17 +109,21 @@ def event_json(event: TracedEvent, payload: str) -> Json:
 
 def iso_time(time_ms: int, zone: str | None) -> str:
     """ISO 8601 in the event's own zone ("+02:00"); UTC where none is known."""
-    offset = UTC
-    if zone and zone != "Z":
-        sign = -1 if zone[0] == "-" else 1
-        hours, _, minutes = zone[1:].partition(":")
-        offset = timezone(sign * timedelta(hours=int(hours), minutes=int(minutes or 0)))
     try:
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
-        text = at.astimezone(offset).isoformat(timespec="milliseconds")
-    except (OverflowError, ValueError):
+        at = datetime.fromtimestamp(time_ms // 1000, _zone(zone))
+    except (OverflowError, ValueError, OSError):
         return f"{time_ms} ms"
+    text = at.replace(microsecond=time_ms % 1000 * 1000).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=256)
+def _zone(zone: str | None) -> timezone:
+    if not zone or zone == "Z":
+        return UTC
+    sign = -1 if zone[0] == "-" else 1
+    hours, _, minutes = zone[1:].partition(":")
+    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes or 0)))
 
 
 def _evidence(event: TracedEvent, payload: str) -> Json:
@@ -209,9 +214,9 @@ def _records(connection: Connection, identifiers: Sequence[str]) -> dict[str, Js
 
 def _certificates(connection: Connection, identifiers: Sequence[str]) -> dict[str, list[Json]]:
     out: dict[str, list[Json]] = {}
-    for row in select_in(connection, _CERTIFICATES, identifiers):
-        entry = {"id": row.id, "type": row.type, "status": row.status, "issuer": row.issuer}
-        out.setdefault(row.subject, []).append(entry)
+    for subject, *values in select_in(connection, _CERTIFICATES, identifiers):
+        entry = dict(zip(("id", "type", "status", "issuer"), values, strict=True))
+        out.setdefault(subject, []).append(entry)
     return out
 
 
@@ -227,10 +232,8 @@ def _parties(connection: Connection, events: Sequence[TracedEvent]) -> dict[str,
             for entry in event.projection.get(side) or ():
                 named[entry["id"]] = None
     out: dict[str, Json] = {}
-    for row in select_in(connection, _PARTICIPANTS, list(named)):
-        out[row.id] = _present(
-            name=row.name, country=row.country, roles=row.roles.split(), status=row.status
-        )
+    for party, name, country, roles, status in select_in(connection, _PARTICIPANTS, list(named)):
+        out[party] = _present(name=name, country=country, roles=roles.split(), status=status)
     return out
 
 
