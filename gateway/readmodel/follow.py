@@ -99,8 +99,9 @@ class Follower:
             self._thread.join(30)
 
     def rebuild(self) -> None:
-        """Ask for a rebuild from block 0; readers see it grow again."""
+        """Ask for a rebuild from block 0; who waits for a height waits for the new rows."""
         self._rebuild.set()
+        self._readmodel.advance(0, lower=True)
         self._close_source()
 
     def status(self) -> FollowerStatus:
@@ -127,7 +128,7 @@ class Follower:
 
     def _round(self) -> None:
         if self._rebuild.is_set():
-            self._readmodel.prepare()
+            self._readmodel.prepare(announce=False)
             self._readmodel.reset()
             self._projector.forget()
             self._rebuild.clear()
@@ -147,7 +148,7 @@ class Follower:
                 if not batch:
                     return
                 self._require_file()
-                self._readmodel.advance(self._projector.apply(batch))
+                self._announce(self._projector.apply(batch))
         finally:
             source.close()
             _drain(blocks)
@@ -200,8 +201,12 @@ class Follower:
             try:
                 return blocks.get(timeout=IDLE_PROBE_S)
             except queue.Empty:
-                self._readmodel.advance(self._readmodel.height())
+                self._announce(self._readmodel.height())
                 self._require_file()
+
+    def _announce(self, height: int) -> None:
+        if not self._rebuild.is_set():  # then these rows are about to go
+            self._readmodel.advance(height)
 
     def _require_file(self) -> None:
         if self._readmodel.file_lost():

@@ -38,8 +38,8 @@ class ReadModel:
         self._height = 0
         self._file = _file_identity(engine)
 
-    def prepare(self) -> int:
-        """Create or upgrade the schema; returns the height.
+    def prepare(self, *, announce: bool = True) -> int:
+        """Create or upgrade the schema; returns the height, and tells waiters unless told not to.
 
         :raises DatabaseUnavailable: the database does not answer.
         """
@@ -53,7 +53,8 @@ class ReadModel:
             upgrade(self.engine, "ledger_tables")
             height = self._open_projection()
         self._file = _file_identity(self.engine)
-        self.advance(height, lower=True)
+        if announce:
+            self.advance(height, lower=True)
         return height
 
     def _open_projection(self) -> int:

@@ -230,7 +230,6 @@ def test_a_restart_keeps_everything(home: Path) -> None:
         )
         told = served.client("authority/admin").post("/v1/ledger/readmodel/rebuild")
         assert told.status_code == 202
-        until(lambda: served.container.readmodel.known_height == 0, "the rebuild began", 5)
         served.settled()
         rebuilt = served.client(headers={"X-API-Key": token}).get(path).json()
         assert rebuilt["nodes"] == before["nodes"]
