@@ -2,7 +2,7 @@
 
 The signature arithmetic is openvc-core's (VC Data Integrity EdDSA Cryptosuites 1.0 §3.2, §3.3);
 this module decides which proofs are taken, binds the method to the issuer, keeps contexts offline
-and bounds the work of RDF canonicalisation, which a hostile graph can make factorial (RDFC-1.0 §7).
+and has the work of RDF canonicalisation bounded (:mod:`gateway.credentials.rdf_work`).
 Validity periods are not judged here: :mod:`gateway.verify` does, with its own clock.
 """
 
@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import math
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +20,7 @@ from openvc.proof.data_integrity import DataIntegrityProofSuite
 from openvc.proof.di_jcs import EddsaJcsProofSuite
 from openvc.proof.errors import ProofError
 
-from gateway.credentials import contexts
+from gateway.credentials import contexts, rdf_work
 from gateway.credentials.did import method_of, public_key_of
 from gateway.credentials.errors import (
     ContextUnknown,
@@ -36,8 +33,6 @@ from gateway.credentials.keys import IssuerKey
 JCS = "eddsa-jcs-2022"
 RDFC = "eddsa-rdfc-2022"
 SUITES = (JCS, RDFC)
-MAX_RDF_WORK = 50_000
-MAX_RDF_NODES = 500
 
 _jcs = EddsaJcsProofSuite()
 _rdfc = DataIntegrityProofSuite()
@@ -65,7 +60,7 @@ def secure(
             secured: dict[str, Any] = _jcs.add_proof(credential, **options)
             return secured
         if suite == RDFC:
-            bound_rdf_work(credential)
+            rdf_work.bound(credential)
             secured = _rdfc.add_proof(credential, extra_contexts=contexts.bundled(), **options)
             return secured
     except DocumentLoaderError as error:
@@ -114,7 +109,7 @@ def verify_signature(secured: dict[str, Any], public: bytes) -> None:
         if secured["proof"]["cryptosuite"] == JCS:
             _jcs.verify(secured, **options)
         else:
-            bound_rdf_work(secured)
+            rdf_work.bound(secured)
             _rdfc.verify(secured, extra_contexts=contexts.bundled(), **options)
     except DocumentLoaderError as error:
         raise ContextUnknown(str(error)) from error
@@ -144,44 +139,3 @@ def digest(secured: dict[str, Any]) -> str:
         return hashlib.sha256(rfc8785.dumps(secured)).hexdigest()
     except (rfc8785.CanonicalizationError, RecursionError, UnicodeError) as error:
         raise MalformedCredential(f"it has no canonical form: {error}") from error
-
-
-def bound_rdf_work(document: dict[str, Any]) -> None:
-    """Refuse documents whose canonical RDF form could take unbounded time.
-
-    Blank nodes that look alike are told apart by trying permutations (RDFC-1.0 §4.8), so the work
-    is bounded by the product of the factorials of how many look alike.
-    """
-    shapes: Counter[str] = Counter()
-    pending: list[Any] = [document]
-    nodes = 0
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending.extend(value)
-        elif isinstance(value, dict):
-            nodes += 1
-            pending.extend(v for k, v in value.items() if k != "@context")
-            name = value.get("id", value.get("@id"))
-            if name is None or str(name).startswith("_:"):
-                shapes[_own_statements(value)] += 1
-    if nodes > MAX_RDF_NODES:
-        raise MalformedCredential(f"more than {MAX_RDF_NODES} objects")
-    work = 1
-    for count in shapes.values():
-        work *= math.factorial(min(count, 12))
-        if work > MAX_RDF_WORK:
-            raise MalformedCredential("too many unnamed objects that look alike")
-
-
-def _own_statements(node: dict[str, Any]) -> str:
-    plain = {k: _flat(v) for k, v in node.items() if k not in ("id", "@id", "@context", "proof")}
-    return json.dumps(plain, sort_keys=True, default=str)
-
-
-def _flat(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.get("id", value.get("@value", "{}"))
-    if isinstance(value, list):
-        return sorted(json.dumps(_flat(v), sort_keys=True, default=str) for v in value)
-    return value
