@@ -24,7 +24,7 @@ def one_record(readmodel: ReadModel, query: Select[Any], absent: str) -> Record:
 
 
 def page_of_records(readmodel: ReadModel, query: Select[Any], limit: int) -> Record:
-    """Up to `limit` rows of an ordered query for (id, record), and `bookmark`: the last one's id."""
+    """Up to `limit` rows of an ordered query for (id, record); `bookmark` is the last one's id."""
     with readmodel.read() as connection:
         rows = connection.execute(query.limit(limit + 1)).all()
     page: Record = {"records": [orjson.loads(row.record) for row in rows[:limit]]}
