@@ -51,6 +51,8 @@ AI_KINDS: Final[dict[str, str]] = {
 QUALIFIERS: Final[dict[str, tuple[str, ...]]] = {
     "01": ("22", "10", "21", "235"),
     "414": ("254", "7040"),
+    "417": ("7040",),
+    "8004": ("7040",),
     "8006": ("22", "10", "21"),
     "8010": ("8011",),
     "8017": ("8019",),
@@ -85,7 +87,7 @@ ELEMENT: Final[dict[str, tuple[re.Pattern[str], str]]] = {
     "402": _digits(17),
     "414": _digits(13),
     "417": _digits(13),
-    "7040": _text(4),
+    "7040": (re.compile(rf"\d{_SET_82}{{3}}\Z", re.ASCII), "a digit and 3 characters"),
     "8003": (re.compile(rf"0\d{{13}}{_SET_82}{{0,16}}\Z", re.ASCII), "14 digits and a serial"),
     "8004": _text(30),
     "8006": _digits(18),

@@ -47,6 +47,7 @@ _EXACT: Final[dict[str, tuple[str, int]]] = {
     "STN": (MASS, 907_184_740_000_000),
     "LTN": (MASS, 1_016_046_908_800_000),
     "CTM": (MASS, 200_000_000),
+    "DJ": (MASS, 10**10),
     # volume: femtolitres
     "LTR": ("volume", 10**15),
     "DLT": ("volume", 10**14),
@@ -88,7 +89,9 @@ _EXACT: Final[dict[str, tuple[str, int]]] = {
     "CMK": ("area", 10**8),
     "MMK": ("area", 10**6),
     "KMK": ("area", 10**18),
-    "HAR": ("area", 10**16),
+    "H18": ("area", 10**16),
+    "H16": ("area", 10**14),
+    "HAR": ("area", 10**16),  # HAR, ARE: hectare and are of earlier revisions, now H18 and H16
     "ARE": ("area", 10**14),
     "ACR": ("area", 4_046_856_422_400_000),
     "FTK": ("area", 92_903_040_000),
@@ -115,6 +118,7 @@ _EXACT: Final[dict[str, tuple[str, int]]] = {
     "EA": (COUNT, 1),
     "C62": (COUNT, 1),
     "H87": (COUNT, 1),
+    "NAR": (COUNT, 1),
     "NMB": (COUNT, 1),
     "PR": (COUNT, 2),
     "DZN": (COUNT, 12),
@@ -128,16 +132,22 @@ UNITS: Final[dict[str, tuple[str, int]]] = {
     code: (dimension, exact * _MILLION) for code, (dimension, exact) in _EXACT.items()
 }
 
-# UN/CEFACT Recommendation 21 packaging and the Recommendation 20 codes used like them; KG (keg)
-# is left out: whoever writes it means kilograms, which are KGM
-PACKAGING: Final = frozenset(
+# UN/CEFACT Recommendation 21 packaging. Left out: KG (keg), since whoever writes it means
+# kilograms, which are KGM; and DJ (demijohn), which Recommendation 20 has for the decagram
+_PACKAGES: Final = frozenset(
     """
-    AE AM AT BA BC BE BG BJ BK BL BN BO BQ BR BS BU BV BX CA CG CH CJ CK CL CN CR CS CT CU CX CY
-    DJ DR EC EN FB FD FI FR GB HG HR IN JC JG JR JT JY KI KT LF LG LT LV LZ MB MC2 MT MX NE NT
-    OT PA PC PE PF PG PH PK PL PO PP PT PU PX RG RL RO RT RZ SA SC SE SET SH SK SM SO ST SU SW SX
-    TB TC TD TI TK TN TO TR TS TU TV TY TZ VA VI VO VR WB WR XAE XBA XBG XBX XCR XCS XCT XDR XPA
-    XPK XPX XRO XSA U2 5L D64 AV KIT LO RM SYR TMS UN VP
+    AE AM AT AV BA BC BE BG BJ BK BL BN BO BQ BR BS BU BV BX CA CG CH CJ CK CL CN CR CS CT CU CX
+    CY DR EC EN FB FD FI FR GB HG HR IN JC JG JR JT JY KI LG LT LV LZ MB MT MX NE NT OT PA PC PE
+    PF PG PH PK PL PO PP PT PU PX RG RL RO RT RZ SA SC SE SH SK SM SO ST SU SW SX TB TC TD TI TK
+    TN TO TR TS TU TV TY TZ UN VA VI VO VP VR WB WR 5L
     """.split()  # noqa: SIM905 - a table reads better than 150 quoted words
+)
+# Recommendation 20 codes that count things of no fixed size, and what it writes for a package:
+# X and the code of Recommendation 21
+PACKAGING: Final = (
+    _PACKAGES
+    | frozenset("D64 KT LF LO RM SET SYR TMS U2".split())  # noqa: SIM905
+    | frozenset("X" + code for code in _PACKAGES)
 )
 
 _DECIMAL: Final = re.compile(r"(0|[1-9]\d*)(?:\.(\d+))?\Z", re.ASCII)
@@ -150,7 +160,7 @@ def unit_of(code: str) -> tuple[str, int]:
     if found is not None:
         return found
     if code in PACKAGING:
-        return (code, _MILLION)
+        return (code.removeprefix("X"), _MILLION)
     raise UnitError(
         "UNKNOWN_UNIT",
         f"{code[:20]!a} is no unit the contract knows; UN/CEFACT Recommendation 20 codes such as "

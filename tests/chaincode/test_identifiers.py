@@ -65,6 +65,8 @@ serials = st.text(SET_82, min_size=1, max_size=20)
         ),
         ("https://id.gs1.org/01/09521234543213/22/2A/10/A/21/7", "sgtin", "01/09521234543213/21/7"),
         ("HTTPS://ID.GS1.ORG/414/0614141123452", "gln", "414/0614141123452"),
+        ("https://id.gs1.org/417/0614141123452/7040/1ABC", "pgln", "417/0614141123452"),
+        ("https://id.gs1.org/8004/0614141AB/7040/1ABC", "giai", "8004/0614141AB"),
     ],
 )
 def test_forms_of_one_identifier(text: str, kind: str, uri: str) -> None:
@@ -109,6 +111,7 @@ def test_foreign_uris_stay_as_they_are(text: str) -> None:
         ("urn:epc:id:sgtin:0614141.107346", "BAD_IDENTIFIER"),
         ("urn:epc:id:sgtin:061414x.107346.1", "BAD_IDENTIFIER"),
         ("urn:epc:id", "BAD_IDENTIFIER"),
+        ("https://id.gs1.org/417/0614141123452/7040/ABC", "BAD_IDENTIFIER"),
         ("urn:epc:id:pgln:0614141.", "BAD_IDENTIFIER"),
         ("urn:epc:id:pgln:999999999999", "BAD_IDENTIFIER"),
         ("urn:epc:id:gdti:987659999999.9", "BAD_IDENTIFIER"),

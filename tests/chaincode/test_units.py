@@ -36,11 +36,16 @@ plain = st.decimals(
         ("MTQ", "1", "HLT", "10"),
         ("INH", "12", "FOT", "1"),
         ("SMI", "1", "MTR", "1609.344"),
-        ("HAR", "1", "MTK", "10000"),
+        ("H18", "1", "MTK", "10000"),
+        ("HAR", "1", "H18", "1"),
+        ("DJ", "1", "GRM", "10"),
         ("ACR", "1", "YDK", "4840"),
         ("KWH", "1", "3B", "3.6"),
         ("DZN", "1", "EA", "12"),
         ("C62", "1", "H87", "1"),
+        ("NAR", "1", "H87", "1"),
+        ("XCS", "1", "CS", "1"),
+        ("XBO", "1", "BO", "1"),
     ],
 )
 def test_published_conversions(unit: str, quantity: str, other: str, equal: str) -> None:
@@ -83,7 +88,7 @@ def test_a_quantity_finer_than_the_ledger_counts_is_refused() -> None:
         amount("0.0000001", "EA")
 
 
-@pytest.mark.parametrize("code", ["kgm", "KG", "", "PARSEC", "EA "])
+@pytest.mark.parametrize("code", ["kgm", "KG", "", "PARSEC", "EA ", "MC2", "KIT", "XKT", "XXCS"])
 def test_unknown_units_are_refused(code: str) -> None:
     with pytest.raises(UnitError) as caught:
         unit_of(code)
