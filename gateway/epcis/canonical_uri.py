@@ -1,6 +1,6 @@
 """One canonical spelling for every GS1 identifier that takes part in an event hash.
 
-CBV 2.0 §8.9.2: EPC URNs (id, class and pattern) become canonical GS1 Digital Link URIs, and a
+CBV 2.0 §8.9: EPC URNs (id, class and pattern) become canonical GS1 Digital Link URIs, and a
 Digital Link URI of any domain becomes the constrained canonical one: ``https://id.gs1.org``, no
 query string, the finest level of identification only. It is the hash's own rule and lenient by
 design: a check digit is computed where a URN has none and never verified where a URI carries one,

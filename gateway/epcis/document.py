@@ -5,7 +5,7 @@ the same key twice in one object, control characters, nesting beyond `MAX_DEPTH`
 or events. Whether the content makes sense is :mod:`gateway.epcis.validate`'s to say.
 
 One key may come twice: ``eventID``, where the last one counts. A published GS1 example does so,
-and an eventID takes no part in what an event says (CBV 2.0 §8.9.2 leaves it out of the hash).
+and an eventID takes no part in what an event says (CBV 2.0 §8.9 leaves it out of the hash).
 
 Accepted: EPCISDocument, EPCISQueryDocument, one bare event, a list of bare events.
 """

@@ -1,4 +1,4 @@
-"""The EPCIS event hash of CBV 2.0 §8.9.2: what an event says, whatever its spelling.
+"""The EPCIS event hash of CBV 2.0 §8.9: what an event says, whatever its spelling.
 
 The event is written as one pre-hash string (properties in the standard's canonical order, lists
 sorted, times in UTC milliseconds, numbers without trailing zeros, vocabulary and identifiers as

@@ -1,4 +1,4 @@
-"""How single values are written in the pre-hash string (CBV 2.0 §8.9.2, rules for values)."""
+"""How single values are written in the pre-hash string (CBV 2.0 §8.9, rules for values)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pre-hash string of an event: its parts in canonical order (CBV 2.0 §8.9.2).
+"""The pre-hash string of an event: its parts in canonical order (CBV 2.0 §8.9).
 
 The order tables at the end are the standard's; above them, how each kind of property is written.
 """
@@ -353,7 +353,7 @@ _EVENT_ORDER: tuple[tuple[str, _EventWriter], ...] = (
     ("destinationList", _items(_DESTINATION, "")),
     ("sensorElementList", _sensors),
 )
-"""The canonical property order of CBV 2.0 §8.9.2; ilmd and extensions follow."""
+"""The canonical property order of CBV 2.0 §8.9; ilmd and extensions follow."""
 
 _EVENT_NAMES = frozenset(name for name, _ in _EVENT_ORDER) | _NOT_HASHED | {
     "type", "ilmd", "eventID", "recordTime", "errorDeclaration", "certificationInfo",

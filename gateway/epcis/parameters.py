@@ -1,4 +1,4 @@
-"""Query parameters of the EPCIS 2.0 SimpleEventQuery (§8.2.7.1), read and typed.
+"""Query parameters of the EPCIS 2.0 SimpleEventQuery (§8.2.7), read and typed.
 
 A parameter arrives as text in a URL (several values joined by ``|``) or as JSON in a named
 query; both become one :class:`Query`. Unknown names, wrong types and contradictions are a

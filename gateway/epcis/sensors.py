@@ -1,4 +1,4 @@
-"""Validation of sensor elements (EPCIS 2.0 §7.3.7, CBV 2.0 §7.8 to 7.10)."""
+"""Validation of sensor elements (EPCIS 2.0 §7.3.7, CBV 2.0 §7)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ STANDARD_PREFIXES: dict[str, str] = {
 """Prefixes the EPCIS 2.0 JSON-LD context itself declares."""
 
 VALUE_PREFIXES = ("cbv", "gs1", "epcis")
-"""Standard prefixes that are expanded in values too (CBV 2.0 §8.9.2)."""
+"""Standard prefixes that are expanded in values too (CBV 2.0 §8.9)."""
 
 EPCIS_CONTEXTS = (
     "https://ref.gs1.org/standards/epcis/",
@@ -138,9 +138,11 @@ VOCABULARIES = (
 
 UNITS: dict[str, frozenset[str]] = {
     "Temperature": _words("CEL FAH KEL A48"),
-    "Speed": _words("MTS KMH 2X HM KNT FS FR C16 4H"),
-    "Illuminance": _words("LUX P25"),
-    "Pressure": _words("PAL KPA MPA MBR BAR ATM PS A97 B96 HN F79 74"),
+    "Speed": _words("MTS KMH 2X 2M C16 M62 KNT HM M57 M58 FS FR K14 IU M63"),
+    "Illuminance": _words("LUX KLX P25 P26 P27 B60"),
+    "Pressure": _words(
+        "PAL KPA MPA MBR BAR ATM ATT PS A89 A97 B96 H75 HN HP F78 F79 UA 74 80 84 C55 C56"
+    ),
 }
 """Units a report of that type may carry where the dimension leaves no doubt."""
 

@@ -212,7 +212,7 @@ def _job_token(token: str | None) -> tuple[int, str] | None:
 @router.get(
     "/events",
     summary="Query events",
-    description="SimpleEventQuery parameters (EPCIS 2.0 §8.2.7.1) in the query string, "
+    description="SimpleEventQuery parameters (EPCIS 2.0 §8.2.7) in the query string, "
     "`perPage` and `nextPageToken`; all are listed in docs/reference/epcis.md.",
 )
 async def get_events(request: Request, caller: CallerDep, container: ContainerDep) -> Response:

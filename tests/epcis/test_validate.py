@@ -196,6 +196,8 @@ def test_quantity_faults(quantity: dict[str, Any], code: str, pointer: str) -> N
         (object_event(type="TransactionEvent"), "MISSING", "/bizTransactionList"),
         (sensor(value="hot"), "WRONG_TYPE", "/sensorElementList/0/sensorReport/0/value"),
         (sensor(uom="KGM"), "UNIT_MISMATCH", "/sensorElementList/0/sensorReport/0/uom"),
+        (sensor(type="Speed", uom="4H"), "UNIT_MISMATCH",
+         "/sensorElementList/0/sensorReport/0/uom"),
         (sensor(type="Warmth"), "UNKNOWN_WORD", "/sensorElementList/0/sensorReport/0/type"),
         (sensor(component="w"), "UNKNOWN_WORD", "/sensorElementList/0/sensorReport/0/component"),
         (sensor(hexBinaryValue="xyz"), "BAD_VALUE",
