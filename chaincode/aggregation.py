@@ -1,8 +1,8 @@
 """Packing and unpacking (AggregationEvent).
 
-EPCIS 2.0 §7.4.3. A container is created by its first packing. Things inside know
-their parent; quantities inside move to a balance whose holder is the container. A container that
-holds goods under `enforce` is itself under `enforce`.
+EPCIS 2.0 §7.4. A container is created by its first packing. Things inside know their parent;
+quantities inside move to a balance whose holder is the container. A container that holds goods
+under `enforce` is itself under `enforce`.
 """
 
 from __future__ import annotations

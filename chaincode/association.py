@@ -1,4 +1,4 @@
-"""Lasting attachment (AssociationEvent, EPCIS 2.0 §7.4.6): a sensor on a container.
+"""Lasting attachment (AssociationEvent, EPCIS 2.0 §7.4): a sensor on a container.
 
 Attached things know their parents and move freely.
 """

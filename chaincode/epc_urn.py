@@ -2,8 +2,9 @@
 
 A company prefix of 6 to 12 digits and a reference are joined to the GS1 key; the key's check
 digit is computed. A prefix of 12 digits leaves no room for the reference of a GLN, GRAI, GDTI or
-GCN: it is the empty string there (``PaddedNumericComponentOrEmpty``), its dots stay. Pattern URNs whose only wildcard is the serial number name a class. Schemes
-with no GS1 key (gid, usdod, adi, bic, imovn) and wider patterns have no element string.
+GCN: it is the empty string there (``PaddedNumericComponentOrEmpty``), its dots stay. Pattern URNs
+whose only wildcard is the serial number name a class. Schemes with no GS1 key (gid, usdod, adi,
+bic, imovn) and wider patterns have no element string.
 """
 
 from __future__ import annotations

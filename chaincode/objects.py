@@ -1,8 +1,9 @@
 """ObjectEvent and TransactionEvent: what happens to the goods an event lists.
 
-EPCIS 2.0 §7.4.2 and §7.4.4. Ownership passes when goods are received, when a TransactionEvent
-names a new owning_party, or when goods that are sold out of the chain change hands again: their
-owner has no key, so a brand or retailer records it, naming the present owner as source.
+EPCIS 2.0 §7.4; source and destination types: CBV 2.0 §7.4. Ownership passes when goods are
+received, when a TransactionEvent names a new owning_party, or when goods that are sold out of the
+chain change hands again: their owner has no key, so a brand or retailer records it, naming the
+present owner as source.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an event does to goods, decided from its action, business step and disposition.
 
-CBV 2.0 §7.1 (business steps), §7.2 (dispositions); EPCIS 2.0 §7.3.3 (actions). The tables are
+CBV 2.0 §7.1 (business steps), §7.2 (dispositions); EPCIS 2.0 §7.3 (actions). The tables are
 the rules; :func:`operation_of` reads them.
 """
 

@@ -1,6 +1,6 @@
 """Transformation: inputs are consumed, outputs come into being, and mass does not appear.
 
-EPCIS 2.0 §7.4.5. Inputs and outputs are compared by mass where every mass is known (by unit, or
+EPCIS 2.0 §7.4. Inputs and outputs are compared by mass where every mass is known (by unit, or
 by the products' mass_g), else by their common dimension. With `max_yield` the greatest declared
 for an output's product ("1.00" where none is):
 

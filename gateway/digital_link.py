@@ -97,7 +97,7 @@ class DigitalLink:
 
     @property
     def uri(self) -> str:
-        """Canonical URI on id.gs1.org (§4.12), without the data attributes."""
+        """Canonical URI on id.gs1.org (URI Syntax, canonical form), without the data attributes."""
         return f"https://id.gs1.org{self.path}"
 
     @property

@@ -1,4 +1,4 @@
-"""QR codes of GS1 Digital Link URIs, as SVG and PNG (ISO/IEC 18004; GenSpecs §5.10).
+"""QR codes of GS1 Digital Link URIs, as SVG and PNG (ISO/IEC 18004).
 
 Error correction M by default or Q for surfaces that wear; a quiet zone of 4 modules on every side.
 """

@@ -8,7 +8,7 @@ an identifier, a way to look at it, and the time window in which it concerns the
   ride   a container while the traced thing was inside: its journey, not its other contents
 
 Links of one transformation may lie in several events that share a transformation id (EPCIS 2.0
-§7.4.6); they are followed as one. Voided events are shown and not followed. Windows only grow and
+§7.4); they are followed as one. Voided events are shown and not followed. Windows only grow and
 only so often, so cycles in foreign data end; the number of identifiers and events is bounded and
 `truncated` says when the bound cut something off.
 """

@@ -1,7 +1,7 @@
 """Decentralised identifiers of issuers: did:web with the key in the fragment, and did:key.
 
 An issuer is ``did:web:<host>:did:<party>``, which resolves to ``https://<host>/did/<party>/did.json``
-(did:web method specification §3.2). Its verification methods are ``<did>#<multikey>``, the
+(did:web method specification, Read). Its verification methods are ``<did>#<multikey>``, the
 fragment being the public key itself (Multikey, CID 1.0 §2.2.2), so that a verifier without a
 network still has the key; whether that key speaks for the party is then shown by the ledger, where
 the party itself anchored the digest of the signed credential.

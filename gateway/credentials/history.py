@@ -63,7 +63,7 @@ def history(connection: Connection, subject: str) -> History:
 
 
 def _inputs_by_transformation(events: list[TracedEvent]) -> dict[str, dict[str, None]]:
-    """Transformation id -> all its inputs, over the events that share it (EPCIS 2.0 §7.4.6)."""
+    """Transformation id -> all its inputs, over the events that share it (EPCIS 2.0 §7.4)."""
     inputs: dict[str, dict[str, None]] = {}
     for event in events:
         shared = event.projection.get("transformation_id")

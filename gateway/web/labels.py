@@ -104,7 +104,7 @@ def footprint(amount: tuple[str, str], t: Speech) -> str:
 
 
 def element_string(link: DigitalLink) -> str:
-    """The code as it is printed for people: ``(01)09521234543213(21)ABC`` (GenSpecs §4.14)."""
+    """The code as it is printed for people: ``(01)09521234543213(21)ABC`` (GenSpecs, HRI rules)."""
     return "".join(f"({ai}){text}" for ai, text in ((link.primary, link.value), *link.qualifiers))
 
 

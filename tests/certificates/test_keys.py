@@ -56,7 +56,7 @@ def test_parties_have_keys_of_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("party", [PARTY, FARM])
 def test_a_did_web_resolves_to_where_the_gateway_serves_it(party: str) -> None:
-    """did:web §3.2: the port is percent-encoded, colons become slashes."""
+    """did:web, method-specific identifier: the port is percent-encoded, colons become slashes."""
     did = did_web("http://127.0.0.1:8000", party)
     assert did_web_url(did) == f"https://127.0.0.1:8000/did/{party_slug(party)}/did.json"
     assert party_of_slug(party_slug(party)) == party
