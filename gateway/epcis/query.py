@@ -84,6 +84,8 @@ def run_query(
     limit = per_page
     if query.count_limit is not None:
         limit = min(limit, query.count_limit - position.returned)
+        if limit <= 0:
+            return page
     contexts = _Contexts()
     last = position if token else None
     for row, payload in _candidates(connection, query, read, last, extra, limit + 1):
@@ -253,13 +255,19 @@ def _token(last: Position | None, fingerprint: str, returned: int) -> str:
 def _read_token(token: str, fingerprint: str) -> Position:
     try:
         key, seq, returned, mark = orjson.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        position = Position(int(key), int(seq), int(returned))
     except (ValueError, TypeError):
-        mark, position = "", Position(0, 0, 0)
+        key = seq = returned = mark = None
+    if not all(_in_a_column(part) for part in (key, seq, returned)):
+        mark = None
     if mark != fingerprint:
         raise QueryError(
             "QUERY_PARAMETER",
             "nextPageToken was made for another query; repeat the query without it",
             "nextPageToken",
         )
-    return position
+    return Position(key, seq, returned)
+
+
+def _in_a_column(part: Any) -> bool:
+    """Whether this part of a token, which its bearer may have rewritten, is a number SQL holds."""
+    return type(part) is int and 0 <= part < 1 << 63

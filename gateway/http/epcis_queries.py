@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from gateway.auth import Caller
 from gateway.container import Container
 from gateway.database import reading, writing
 from gateway.epcis import negotiation as gs1
@@ -53,7 +54,7 @@ async def post_query(request: Request, caller: CallerDep, container: ContainerDe
                 connection.execute(
                     insert(named_queries).values(
                         name=name,
-                        owner=caller.party or caller.user,
+                        owner=_owner(caller),
                         query=orjson.dumps(body["query"]).decode(),
                         created_ms=int(time.time() * 1000),
                     )
@@ -107,8 +108,10 @@ async def delete_query(
 ) -> Response:
     def remove() -> None:
         owner, _ = _named_query(container, name)
-        if owner != (caller.party or caller.user) and caller.ou != "admin":
-            raise Problem("FORBIDDEN", "only who made a query, or an administrator, deletes it")
+        if owner != _owner(caller) and not _runs_this_gateway(caller, container):
+            raise Problem(
+                "FORBIDDEN", "only who made a query, or the gateway's administrator, deletes it"
+            )
         with writing(container.state) as connection:
             connection.execute(delete(named_queries).where(named_queries.c.name == name))
 
@@ -143,6 +146,14 @@ async def query_events(
 )
 async def subscriptions(request: Request, name: str, caller: CallerDep) -> Response:
     raise _no_subscriptions()
+
+
+def _owner(caller: Caller) -> str:
+    return caller.party or f"{caller.msp_id}/{caller.user}"
+
+
+def _runs_this_gateway(caller: Caller, container: Container) -> bool:
+    return caller.ou == "admin" and caller.msp_id == container.msp_id
 
 
 def _named_query(container: Container, name: str) -> tuple[str, dict[str, Any]]:

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
+from chaincode.codec import dumps
 from gateway.container import Container
 from gateway.errors import Problem
 from gateway.http.deps import AdminDep, CallerDep, ContainerDep, OptionalCallerDep
@@ -91,7 +92,7 @@ async def propose(
     proposal = container.ledger.new_proposal(
         identity.serialized,
         request.function,
-        orjson.dumps(request.argument, option=orjson.OPT_SORT_KEYS),
+        dumps(request.argument),
         transient={
             name: _bytes(value, f"/transient/{name}") for name, value in request.transient.items()
         },
@@ -182,7 +183,9 @@ async def rebuild(caller: AdminDep, container: ContainerDep) -> dict[str, Any]:
 def blocks(
     caller: CallerDep,
     container: ContainerDep,
-    before: Annotated[int | None, Query(ge=0, description="Blocks below this number.")] = None,
+    before: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="Blocks below this number.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[dict[str, Any]]:
     """Number, header hashes, transactions and valid ones, time."""

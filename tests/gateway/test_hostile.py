@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import httpx
@@ -54,3 +56,78 @@ def test_a_certificate_that_names_another_organisation_s_party_opens_nothing(
     erased = mole.delete(f"/v1/payloads/{newest}", params={"reason": "mistake"})
     assert code(erased) == "PAYLOAD_DENIED"
     assert seen(events_of(gateway.client("roaster"))) == 1
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        '{"id":"\\ud800"}',
+        '{"id":123456789012345678901234567890}',
+        '{"id":NaN}',
+        '{"id":1.5}',
+        '{"id":' + "[" * 300 + "]" * 300 + "}",
+    ],
+)
+def test_an_argument_no_contract_takes_is_the_caller_s_fault(
+    gateway: Gateway, argument: str
+) -> None:
+    """Defect: these ended as 500, and NaN was proposed as null."""
+    answer = gateway.client("farm").post(
+        "/v1/ledger/proposals",
+        content=f'{{"function":"item:get","argument":{argument}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 400, answer.text
+    assert code(answer) == "BAD_JSON"
+
+
+def test_block_numbers_beyond_any_column_are_refused(gateway: Gateway) -> None:
+    answer = gateway.client("farm").get("/v1/ledger/blocks", params={"before": 10**20})
+    assert code(answer) == "VALIDATION"
+
+
+@pytest.mark.parametrize(
+    "position",
+    [[2**70, 1, 0], [1, 2**70, 0], [-1, 0, 0], ["1", 0, 0], [1.5, 0, 0], [None, 0, 0], [0, 0, -5]],
+)
+def test_a_rewritten_page_token_is_refused(gateway: Gateway, position: list[Any]) -> None:
+    """Defect: numbers beyond a column ended as 500, a count above the limit as LIMIT -n."""
+    client = gateway.client("farm")
+    if client.get("/epcis/v2/events").json()["epcisBody"]["queryResults"]["resultsBody"] == {
+        "eventList": []
+    }:
+        gateway.capture("farm", *open_events())
+    query = {"perPage": "1", "orderBy": "eventTime", "eventCountLimit": "2"}
+    link = client.get("/epcis/v2/events", params=query).links["next"]["url"]
+    token = httpx.URL(link).params["nextPageToken"]
+    mark = json.loads(base64.urlsafe_b64decode(token + "=="))[3]
+    forged = base64.urlsafe_b64encode(json.dumps([*position, mark]).encode()).decode()
+    answer = client.get("/epcis/v2/events", params=query | {"nextPageToken": forged})
+    assert answer.status_code == 400
+    spent = base64.urlsafe_b64encode(json.dumps([0, 0, 9, mark]).encode()).decode()
+    answer = client.get("/epcis/v2/events", params=query | {"nextPageToken": spent})
+    assert seen(answer) == 0
+
+
+def open_events() -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "ObjectEvent",
+            "eventTime": f"2026-04-0{day}T08:00:00.000+02:00",
+            "eventTimeZoneOffset": "+02:00",
+            "action": "OBSERVE",
+            "bizStep": "inspecting",
+            "epcList": ["https://id.gs1.org/01/09521234000167/21/A1"],
+        }
+        for day in (1, 2, 3)
+    ]
+
+
+def test_an_administrator_elsewhere_does_not_delete_our_queries(gateway: Gateway) -> None:
+    """Defect: any organisation's administrator deleted anybody's named query."""
+    body = {"name": "ours", "query": {"eventTypes": ["ObjectEvent"]}}
+    assert gateway.client("roaster").post("/epcis/v2/queries", json=body).status_code == 201
+    stranger = gateway.client("growers/admin").delete("/epcis/v2/queries/ours")
+    assert code(stranger) == "FORBIDDEN"
+    owner = gateway.client("authority/admin").delete("/epcis/v2/queries/ours")
+    assert owner.status_code == 204
