@@ -110,7 +110,10 @@ class Edge:
                 raise
             await exchange.finish_late()
         except Exception as error:
-            await exchange.fail(error)
+            if exchange.timed_out:  # raised because of the cancellation: the answer is out
+                await exchange.finish_late()
+            else:
+                await exchange.fail(error)
         finally:
             exchange.stop_clock()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import orjson
 from fastapi import APIRouter, Request
@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from chaincode.errors import IdentifierError
 from gateway.container import Container
 from gateway.credentials.service import CertificateService, service_of
-from gateway.digital_link import PRIMARY_KEYS, LinkError, parse
+from gateway.digital_link import PRIMARY_KEYS, DigitalLink, LinkError, parse
 from gateway.errors import PROBLEM_JSON, Problem
 from gateway.http.deps import get_container
 from gateway.web import labels, negotiation, render, representations
@@ -124,8 +124,8 @@ def _answer(
     except LinkError as error:
         return _bad_link(error, path, form, t)
     if link.moved:
-        kept = f"?{query}" if query and link.attributes else ""
-        return RedirectResponse(link.path + kept, 301, headers={"access-control-allow-origin": "*"})
+        headers = {"access-control-allow-origin": "*"}
+        return RedirectResponse(link.path + _kept(link, query), 301, headers=headers)
     readmodel = service.readmodel
     height = readmodel.known_height
     if old is not None and now_ms < old.until_ms:
@@ -148,6 +148,14 @@ def _answer(
     entry = _entry(view, service, form, t, now_ms, height, stands_on, explicit=bool(wanted))
     service.pages.put(key, entry)
     return entry
+
+
+def _kept(link: DigitalLink, query: str) -> str:
+    """The query of the canonical address: all of it but what moved into the path."""
+    moved = {ai for ai, _ in link.qualifiers}
+    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50)
+    left = [(key, value) for key, value in pairs if key not in moved]
+    return f"?{urlencode(left)}" if left else ""
 
 
 def _by_link_type(

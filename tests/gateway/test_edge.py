@@ -375,6 +375,13 @@ def test_an_unexpected_error_tells_the_caller_nothing(
     def slow_thread() -> None:
         time.sleep(0.3)
 
+    @app.get("/stubborn")
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            raise ValueError("what a library makes of it") from None
+
     metrics = Metrics()
     options: Any = {"log_level": "error", "request_timeout_s": 0.05}
     edge = Edge(app, Settings(home=tmp_path, **options), lambda: metrics, lambda token: False)
@@ -390,7 +397,7 @@ def test_an_unexpected_error_tells_the_caller_nothing(
     assert failed.status_code == 500
     assert code(failed) == "INTERNAL"
     assert "secret inside" not in failed.text + caplog.text
-    for path in ("/slow", "/slow-thread"):
+    for path in ("/slow", "/slow-thread", "/stubborn"):  # one answer each, never a second
         timed_out = asyncio.run(ask(path))
         assert timed_out.status_code == 504
         assert code(timed_out) == "TIMEOUT"

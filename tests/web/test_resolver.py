@@ -127,6 +127,22 @@ def test_a_13_digit_gtin_moves_to_its_canonical_path(client: httpx.Client) -> No
     assert client.get("/01/09521301000014?21=MC26-0087").headers["location"] == WATCH
 
 
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("linkType=linkset", "linkType=linkset"),
+        ("lang=fr", "lang=fr"),
+        ("21=MC26-0087&linkType=gs1%3Apip&lang=fr", "linkType=gs1%3Apip&lang=fr"),
+        ("lang=%0D%0ASet-Cookie:a=b", "lang=%0D%0ASet-Cookie%3Aa%3Db"),
+    ],
+)
+def test_a_move_keeps_what_was_asked_for(client: httpx.Client, query: str, kept: str) -> None:
+    """Defect: a 13-digit GTIN lost `linkType` and `lang` on the way to its canonical path."""
+    answer = client.get(f"/01/9521301000014?{query}")
+    assert answer.status_code == 301
+    assert answer.headers["location"].partition("?")[2] == kept
+
+
 def test_a_percent_encoded_serial_is_its_own_product(client: httpx.Client) -> None:
     assert client.get("/01/09521301000014/21/MC26%2D0087", headers=HTML).status_code == 200
     assert client.get("/01/09521301000014/21/MC26%2F0087", headers=HTML).status_code == 404
