@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from chaincode.errors import IdentifierError
+from chaincode.identifiers import parse
 from gateway.credentials.contexts import VC_V2
 from gateway.credentials.errors import MalformedCredential
 
@@ -133,6 +135,7 @@ def read(credential: Mapping[str, Any]) -> Certificate:
     issuer = credential.get("issuer")
     issuer_object = issuer if isinstance(issuer, dict) else {"id": issuer}
     until = credential.get("validUntil")
+    facts = _facts(subject)
     return Certificate(
         raw=credential,
         id=_text(credential, "id", ""),
@@ -140,11 +143,11 @@ def read(credential: Mapping[str, Any]) -> Certificate:
         issuer=_text(issuer_object, "id", "/issuer"),
         issuer_name=_optional(issuer_object, "name", "/issuer") or str(issuer_object["id"]),
         party=_optional(issuer_object, "party", "/issuer"),
-        subject=_text(subject, "id", "/credentialSubject"),
+        subject=_identifier(subject, "id", "/credentialSubject"),
         subject_name=_optional(subject, "name", "/credentialSubject") or "",
         valid_from_ms=instant_ms(credential.get("validFrom"), "/validFrom"),
         valid_until_ms=None if until is None else instant_ms(until, "/validUntil"),
-        facts=_facts(subject),
+        facts=facts,
     )
 
 
@@ -202,6 +205,15 @@ def _text(owner: Mapping[str, Any], name: str, where: str) -> str:
     if not found:
         raise MalformedCredential(f"it has no {name}", f"{where}/{name}")
     return found
+
+
+def _identifier(owner: Mapping[str, Any], name: str, where: str) -> str:
+    text = _text(owner, name, where)
+    try:
+        parse(text)
+    except IdentifierError as error:
+        raise MalformedCredential(error.message, f"{where}/{name}") from error
+    return text
 
 
 def _optional(owner: Mapping[str, Any], name: str, where: str) -> str | None:

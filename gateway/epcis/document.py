@@ -82,7 +82,10 @@ def read_json(body: bytes) -> Json:
     # backslash before "u003a" can make the body's count too high, never too low, so equality
     # proves that no key was given twice and the slow reader decides the rest.
     colons = body.count(b":") + body.count(b"\\u003a") + body.count(b"\\u003A")
-    written = orjson.dumps(root)
+    try:
+        written = orjson.dumps(root)
+    except TypeError:  # it reads deeper nesting than it writes
+        raise _too_deep("") from None
     if colons != written.count(b":"):
         _refuse_duplicates(body)
     if b"\\u00" in body:

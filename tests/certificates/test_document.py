@@ -62,6 +62,11 @@ def test_a_byte_order_mark_is_no_obstacle() -> None:
         ({"validFrom": "2026-01-01T00:00:00"}, "/validFrom"),
         ({"validUntil": 12}, "/validUntil"),
         ({"credentialSubject": []}, "/credentialSubject"),
+        ({"credentialSubject": {"id": "x"}}, "/credentialSubject/id"),
+        (
+            {"credentialSubject": {"id": "https://id.gs1.org/01/09521301000015"}},
+            "/credentialSubject/id",
+        ),  # check digit
         ({"credentialSubject": {"id": "x", "facts": ["y"]}}, "/credentialSubject/facts/0"),
         (
             {"credentialSubject": {"id": "x", "facts": [{"field": "a", "value": 1}]}},

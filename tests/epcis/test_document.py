@@ -32,6 +32,8 @@ def refusal(body: bytes, **limits: int) -> DocumentError:
         (b'{"q":"a\\u0001b"}', "CONTROL_CHARACTER", "/q"),
         (b'{"q":{"a\\u0000b":1}}', "CONTROL_CHARACTER", "/q"),
         (b"[" * 60 + b"]" * 60, "TOO_DEEP", None),
+        (b"[" * 300 + b"]" * 300, "TOO_DEEP", None),  # what the parser reads but does not write
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "TOO_DEEP", None),
         (b"[" * 5000 + b"]" * 5000, "TOO_DEEP", None),
         (b"", "DOCUMENT_SYNTAX", ""),
         (b"{", "DOCUMENT_SYNTAX", ""),

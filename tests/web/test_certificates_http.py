@@ -168,6 +168,21 @@ def test_a_tampered_credential_is_invalid_with_the_right_number(
     assert failed == [3, 4, 7]
 
 
+@pytest.mark.parametrize("subject", ["x", "\u202eurn:x:y", "https://id.gs1.org/01/09521301000015"])
+def test_a_subject_that_is_no_identifier_gets_a_verdict_too(
+    site: Site, client: httpx.Client, subject: str
+) -> None:
+    """Defect: the API answered 400 and the page with JSON, instead of an invalid certificate."""
+    credential = issue(site).json()["credential"]
+    credential["credentialSubject"]["id"] = subject
+    found = client.post("/v1/verify", json=credential)
+    assert found.status_code == 200
+    assert found.json()["checks"][0]["code"] == "SCHEMA_MALFORMED"
+    page = client.post("/verify", data={"text": json.dumps(credential)})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "This certificate cannot be trusted" in page.text
+
+
 def test_a_browser_that_opens_a_certificate_gets_the_page(client: httpx.Client) -> None:
     found = client.get(COFFEE, headers={"Accept": "application/json"}).json()
     answer = client.get(found["certificates"][0]["href"], headers={"Accept": "text/html,*/*;q=0.8"})
