@@ -84,10 +84,12 @@ def verify(session: Session, args: Arguments) -> Record:
             f"The record was verified by {record['verified_by']}; an unverified one is accepted.",
             "/index",
         )
-    if party["id"] in (record["stated_by"], found["party"], found.get("submitted_by")):
+    own = (party["id"], session.party()["id"])
+    if any(p in (record["stated_by"], found["party"], found.get("submitted_by")) for p in own):
         raise Refusal(
             "SELF_VERIFICATION",
-            f"{party['id']} stated this record itself; another certifier or auditor is accepted.",
+            f"{' for '.join(dict.fromkeys(own[::-1]))} stated this record itself; another "
+            "certifier or auditor is accepted.",
         )
     verified = {
         **record,

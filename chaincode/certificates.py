@@ -97,10 +97,12 @@ def supersede(session: Session, args: Arguments) -> Record:
             "/by",
         )
     record = _change(session, args, ("active", "suspended"), "superseded")
-    if successor == record["id"] or found["issuer"] != record["issuer"]:
+    same = found["issuer"] == record["issuer"] and found["subject"] == record["subject"]
+    if successor == record["id"] or not same:
         raise Refusal(
             "SUPERSEDED_BY_UNKNOWN",
-            f"{successor} is not another certificate of {record['issuer']}; one is accepted.",
+            f"{successor} is not another certificate of {record['issuer']} for "
+            f"{record['subject']}; one is accepted.",
             "/by",
         )
     record = {**record, "superseded_by": successor}
@@ -178,14 +180,25 @@ def _made_or_owned(session: Session, party: str, subject: str) -> bool:
     return product is not None and product["owner"] == party
 
 
+def _may_change(session: Session, party: Record, record: Record) -> bool:
+    """The issuer, a regulator, or the party that anchored it while its delegation is in force."""
+    if party["id"] == record["issuer"] or "regulator" in party["roles"]:
+        return True
+    if party["id"] != record.get("submitted_by"):
+        return False
+    try:
+        session.acting_for(record["issuer"], "certificate:anchor")
+    except Refusal:
+        return False
+    return True
+
+
 def _change(session: Session, args: Arguments, before: tuple[str, ...], after: str) -> Record:
     identifier, reason = args.identifier("id"), args.text("reason", 500)
     args.done()
     record = _find(session, identifier)
     party = session.party()
-    if party["id"] not in (record["issuer"], record.get("submitted_by")) and (
-        "regulator" not in party["roles"]
-    ):
+    if not _may_change(session, party, record):
         raise Refusal(
             "CERTIFICATE_NOT_YOURS",
             f"{identifier} was issued by {record['issuer']}; it or a regulator is accepted.",

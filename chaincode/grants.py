@@ -7,6 +7,8 @@ payload lies; the ledger says who gave what to whom, until when, and on which le
 
 from __future__ import annotations
 
+from typing import Final
+
 from chaincode import codec
 from chaincode.arguments import HASH, HEX_64, Arguments
 from chaincode.balances import balance_key
@@ -18,6 +20,9 @@ from chaincode.products import product_key
 from chaincode.records import Record, key
 from chaincode.session import Session, require_party
 from chaincode.voiding import event_key
+
+# an observed balance is empty: seeing goods is not having them
+_STOCK: Final = ("on_hand", "produced", "consumed", "lost", "removed")
 
 
 def give(session: Session, args: Arguments) -> Record:
@@ -131,4 +136,5 @@ def _related(session: Session, party: str, scope: str) -> bool:
     lot = records.get(lot_key(scope)) or {}
     if party in (item.get("maker"), item.get("holder"), item.get("owner"), lot.get("maker")):
         return True
-    return records.get(balance_key(scope, party)) is not None
+    balance = records.get(balance_key(scope, party)) or {}
+    return any(name in balance for name in _STOCK)

@@ -21,6 +21,7 @@ from chaincode.session import (
     is_regulator,
     party_key,
     put_party,
+    require_active,
     require_party,
 )
 
@@ -47,10 +48,16 @@ def register(session: Session, args: Arguments) -> Record:
     licences = [read_licence(item) for item in args.inners("licences", 100)]
     args.done()
     registrar = _registrar(session, record, bool(licences))
-    if session.records.get(party_key(party)) is not None:
-        raise Refusal(
-            "PARTY_EXISTS", f"{party} is already registered; a new id is accepted.", "/id"
-        )
+    before = session.records.get(party_key(party))
+    if before is not None:
+        if before["status"] != "suspended" or not is_regulator(session):
+            raise Refusal(
+                "PARTY_EXISTS",
+                f"{party} is already registered; a new id is accepted (or, from a regulator, one "
+                "that is suspended, which then passes to the organisation named).",
+                "/id",
+            )
+        record["locations"] = before["locations"]
     record["registered_by"] = registrar
     record["licences"] = [{**item, "registered_by": registrar} for item in licences]
     numbers = {item["number"] for item in licences}
@@ -191,6 +198,9 @@ def _require_own_admin(session: Session, msp: str) -> None:
             "ADMIN_REQUIRED",
             f"A regulator, or an administrator (OU admin) of {msp}, is accepted here.",
         )
+    default = session.records.get(key("msp", msp))
+    if default is not None:  # a suspended organisation does not start anew under another name
+        require_active(session.records, default["default"])
 
 
 def _require_self_service(roles: frozenset[str]) -> None:
@@ -213,10 +223,22 @@ def _claim_location(session: Session, record: Record, text: str) -> None:
         )
     name = key("location", found.uri)
     taken = session.records.get(name)
-    if taken is not None and taken["party"] != record["id"]:
+    if taken is not None and taken["party"] != record["id"] and is_regulator(session):
+        loser = require_party(session.records, taken["party"])
+        rest = [item for item in loser["locations"] if item != found.uri]
+        put_party(session, {**loser, "locations": rest})
+    elif taken is not None and taken["party"] != record["id"]:
         raise Refusal(
             "LOCATION_TAKEN",
             f"{found.uri} belongs to {taken['party']}; a location of the party's own is accepted.",
+            "/location",
+        )
+    named = as_party(found.uri)
+    if named not in (record["id"], found.uri) and session.records.get(party_key(named)):
+        raise Refusal(
+            "LOCATION_TAKEN",
+            f"{found.uri} is the number of the party {named}; a location of the party's own is "
+            "accepted.",
             "/location",
         )
     session.records.put(name, {"location": found.uri, "party": record["id"]})

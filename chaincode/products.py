@@ -67,6 +67,8 @@ def define(session: Session, args: Arguments) -> Record:
             f"GTIN {gtin} was defined by {owner}; that party or a regulator is accepted.",
             "/gtin",
         )
+    if existing is not None and "regulator" not in party["roles"]:
+        _require_no_looser(existing, record)
     if named is not None and named != owner:
         if "regulator" not in party["roles"]:
             raise Refusal(
@@ -78,6 +80,33 @@ def define(session: Session, args: Arguments) -> Record:
     record["owner"], record["defined_by"] = owner, party["id"]
     session.records.put(product_key(gtin), record)
     return record
+
+
+def _require_no_looser(before: Record, after: Record) -> None:
+    """Under `enforce` an owner does not change what past quantities mean, nor loosen the rules."""
+    if before["mode"] != "enforce":
+        return
+    for name in ("mode", *(("unit", "mass_g") if "mass_g" in before else ())):
+        if name in before and _plain(before[name]) != _plain(after.get(name, "")):
+            raise _settled(before, name)
+    if "max_yield" in before:
+        old, new = fraction(before["max_yield"]), fraction(after.get("max_yield", "1"))
+        if new[0] * old[1] > old[0] * new[1]:
+            raise _settled(before, "max_yield")
+
+
+def _settled(before: Record, name: str) -> Refusal:
+    return Refusal(
+        "ROLE_NOT_ALLOWED",
+        f"GTIN {before['gtin']} is enforced with {name} {before[name]}; only a regulator may "
+        "change or loosen that. The same value (a lower max_yield) is accepted from its owner.",
+        f"/{name}",
+    )
+
+
+def _plain(text: str) -> str:
+    """A decimal without trailing zeros; other texts as they are."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def get(session: Session, args: Arguments) -> Record:
