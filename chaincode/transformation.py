@@ -1,10 +1,11 @@
 """Transformation: inputs are consumed, outputs come into being, and mass does not appear.
 
 EPCIS 2.0 §7.4. Inputs and outputs are compared by mass where every mass is known (by unit, or
-by the products' mass_g), else by their common dimension. With `max_yield` the greatest declared
-for an output's product ("1.00" where none is):
+by the products' mass_g), else by their common dimension. With each output's own `max_yield`
+("1.00" where none is declared):
 
-    outputs <= inputs x max_yield     and     outputs + losses <= inputs x max(1, max_yield)
+    outputs of a product <= inputs x its max_yield
+    sum of outputs / max(1, max_yield) + losses <= inputs
 
 Several events may share a transformationID: inputs first, outputs later, one party; the sums
 then run over all of them. What the inputs carried of carbon goes to the outputs by mass.
@@ -12,15 +13,16 @@ then run over all of them. What the inputs carried of carbon goes to the outputs
 
 from __future__ import annotations
 
-from typing import Final
+from fractions import Fraction
+from typing import Final, TypeGuard
 
-from chaincode import carbon_pool, items, lots
+from chaincode import carbon_pool, item_rules, items, lots
 from chaincode.balances import balance_key
 from chaincode.event import Amount, EventRun
 from chaincode.identifiers import Identifier
 from chaincode.items import item_key
 from chaincode.lots import Lot
-from chaincode.products import convert, piece_mass
+from chaincode.products import convert, piece_mass, product_key
 from chaincode.records import Record
 from chaincode.steps import MAKERS, Operation
 from chaincode.units import BASE_PER_MILLIGRAM, COUNT, MASS, fraction
@@ -39,7 +41,7 @@ def transformation_key(identifier: str) -> str:
 class Side:
     """The sum of inputs, outputs or losses: by mass while every mass is known, and by dimension."""
 
-    __slots__ = ("dimensions", "mass", "unknown")
+    __slots__ = ("dimensions", "mass", "products", "unknown")
 
     def __init__(self, stored: Record | None = None) -> None:
         stored = stored or {}
@@ -47,6 +49,9 @@ class Side:
         self.unknown: int = stored.get("unknown", 0)
         self.dimensions: dict[str, int] = {
             name: int(base) for name, base in stored.get("by", {}).items()
+        }
+        self.products: dict[str, Side] = {
+            gtin: Side(side) for gtin, side in stored.get("products", {}).items()
         }
 
     def add(self, run: EventRun, identifier: Identifier, found: Amount) -> None:
@@ -63,6 +68,15 @@ class Side:
         else:
             self.mass += mass
 
+    def add_output(self, run: EventRun, identifier: Identifier, found: Amount) -> None:
+        """Count one output in, also by its product ("" where it has none)."""
+        self.add(run, identifier, found)
+        self.products.setdefault(identifier.gtin or "", Side()).add(run, identifier, found)
+
+    def measured(self, dimension: str | None) -> int:
+        """The sum in one dimension, or by mass (None)."""
+        return self.mass if dimension is None else self.dimensions.get(dimension, 0)
+
     def stored(self) -> Record:
         """As kept in a transformation's record."""
         found: Record = {"by": {name: str(base) for name, base in self.dimensions.items()}}
@@ -70,6 +84,8 @@ class Side:
             found["mass"] = str(self.mass)
         if self.unknown:
             found["unknown"] = self.unknown
+        if self.products:
+            found["products"] = {gtin: side.stored() for gtin, side in self.products.items()}
         return found
 
 
@@ -151,6 +167,15 @@ def _consume_item(run: EventRun, identifier: Identifier, inputs: Side, where: st
             where,
         )
     items.require_holder(run, enforced, record, root, where, "a transformation")
+    if record.get("contents") or record.get("lots"):
+        run.breach(
+            enforced,
+            "BAD_AGGREGATION",
+            f"{identifier.uri} is a container with goods inside; unpacking them and naming them as "
+            "inputs is accepted.",
+            where,
+        )
+        item_rules.write_off(run, record, where)
     fresh = items.moved(run, name, record, where)
     fresh["status"], fresh["consumed_by"] = "consumed", run.hex
     pool: Pool = fresh.pop("carbon", {})
@@ -189,13 +214,13 @@ def _make(run: EventRun, outputs: Side) -> list[tuple[str, int]]:
         if quantity is None:
             name = item_key(identifier.uri)
             items.commission(run, identifier, run.records.get(name), where)
-            outputs.add(run, identifier, (COUNT, _ONE_PIECE))
+            outputs.add_output(run, identifier, (COUNT, _ONE_PIECE))
             made.append((name, run.milligrams(identifier, (COUNT, _ONE_PIECE))))
             continue
         lot = Lot(run, identifier, quantity, where)
         lots.produce(run, lot, run.p.get("transformation_id"))
         if lot.found is not None:
-            outputs.add(run, identifier, lot.found)
+            outputs.add_output(run, identifier, lot.found)
             name = balance_key(lot.uri, run.actor)
             made.append((name, run.milligrams(identifier, lot.found)))
     return made
@@ -215,19 +240,20 @@ def _yields(run: EventRun) -> tuple[int, int] | None:
     return best
 
 
+def _common(inputs: Side, outputs: Side, losses: Side) -> tuple[bool, str | None]:
+    """Whether the sides can be compared, and by which dimension (None: by mass)."""
+    if not inputs.unknown and not outputs.unknown and not losses.unknown:
+        return True, None
+    names = inputs.dimensions.keys() | outputs.dimensions.keys() | losses.dimensions.keys()
+    if len(names) == 1 and COUNT not in names:
+        return True, next(iter(names))
+    return False, None
+
+
 def _comparable(inputs: Side, outputs: Side, losses: Side) -> tuple[int, int, int] | None:
     """Inputs, outputs and losses in one measure; None where there is no common one."""
-    if not inputs.unknown and not outputs.unknown and not losses.unknown:
-        return inputs.mass, outputs.mass, losses.mass
-    names = inputs.dimensions.keys() | outputs.dimensions.keys() | losses.dimensions.keys()
-    if len(names) != 1 or COUNT in names:
-        return None
-    name = next(iter(names))
-    return (
-        inputs.dimensions.get(name, 0),
-        outputs.dimensions.get(name, 0),
-        losses.dimensions.get(name, 0),
-    )
+    known, by = _common(inputs, outputs, losses)
+    return (inputs.measured(by), outputs.measured(by), losses.measured(by)) if known else None
 
 
 def _check_yield(
@@ -247,8 +273,10 @@ def _check_yield(
             "/outputs",
         )
         return
-    found = _comparable(inputs, outputs, losses)
-    if found is None:
+    known, by = _common(inputs, outputs, losses)
+    if known or not inputs.unknown:  # what is known of the outputs may not exceed known inputs
+        _check_products(run, strict, inputs, outputs, losses, by)
+    if not known:
         run.breach(
             strict and yields is not None,
             "YIELD_NOT_COMPARABLE",
@@ -256,19 +284,41 @@ def _check_yield(
             "make the declared yield checkable.",
             "/outputs",
         )
-        return
-    taken, given, lost = found
-    top, bottom = yields if yields is not None else (1, 1)
-    cap = max(top, bottom)
-    if given * bottom > taken * top or (given + lost) * bottom > taken * cap:
-        percent = f"{top * 100 // bottom}.{top * 10_000 // bottom % 100:02d}"
+
+
+def _check_products(
+    run: EventRun, strict: bool, inputs: Side, outputs: Side, losses: Side, by: str | None
+) -> None:
+    """Each product's outputs within its own yield, all of them within the inputs."""
+    taken, used = inputs.measured(by), Fraction(losses.measured(by))
+    for gtin, side in sorted(outputs.products.items()):
+        given = side.measured(by)
+        product = run.records.get(product_key(gtin)) if gtin else None
+        found = Fraction(*fraction(product["max_yield"])) if _declares(product) else Fraction(1)
+        used += given / max(Fraction(1), found)
+        if given > taken * found:
+            percent = f"{int(found * 100)}.{int(found * 10_000) % 100:02d}"
+            run.breach(
+                strict,
+                "YIELD_EXCEEDED",
+                f"The transformation takes in {taken} and puts out {given} (base units) of "
+                f"{gtin or 'goods without a GTIN'}; at most {percent} % of the input is accepted.",
+                "/outputs",
+            )
+            return
+    if used > taken:
         run.breach(
             strict,
             "YIELD_EXCEEDED",
-            f"The transformation takes in {taken}, loses {lost} and puts out {given} (base units); "
-            f"at most {percent} % of the input, and no more than input less losses, is accepted.",
+            f"The transformation takes in {taken}, loses {losses.measured(by)} and puts out "
+            f"{outputs.measured(by)} (base units); no more than input less losses is accepted, "
+            "beyond what a yield above 1.00 adds.",
             "/outputs",
         )
+
+
+def _declares(product: Record | None) -> TypeGuard[Record]:
+    return product is not None and "max_yield" in product
 
 
 def _hand_on(
