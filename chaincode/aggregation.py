@@ -7,7 +7,9 @@ under `enforce` is itself under `enforce`.
 
 from __future__ import annotations
 
-from chaincode import carbon_pool, item_rules, items, lot_rules, lots
+from typing import Final
+
+from chaincode import carbon_pool, item_rules, items, lot_rules, lots, owners, recalls
 from chaincode.balances import amount_in, balance_key
 from chaincode.container_carbon import settle, shares_of_leaving
 from chaincode.errors import Refusal
@@ -17,7 +19,10 @@ from chaincode.items import item_key
 from chaincode.lots import Lot
 from chaincode.objects import declare_losses
 from chaincode.records import Record
-from chaincode.steps import HANDLE, HANDLERS, RECEIVE, SHIP, Operation, operation_of
+from chaincode.steps import HANDLE, HANDLERS, OPEN, RECEIVE, SHIP, Operation, operation_of
+
+# never a container: balances lie under parties too, so a party's name would open its stock
+_PLACES: Final = frozenset({"gln", "pgln", "party"})
 
 
 def aggregate(run: EventRun) -> None:
@@ -30,12 +35,15 @@ def aggregate(run: EventRun) -> None:
         _without_parent(run, action, movement)
         return
     parent = run.identify(p["parent"], "/parent")
-    if parent.is_class:
+    if parent.is_class or parent.kind in _PLACES:
+        strict = run.enforced(parent)
+        for child, _, _ in run.goods("children", "child_quantities"):
+            strict = run.enforced(child) or strict
         run.breach(
-            run.enforced(parent),
+            strict,
             "BAD_AGGREGATION",
-            f"{parent.uri} names a class, not one container; an SSCC, a serial number or an asset "
-            "identifier is accepted as parent.",
+            f"{parent.uri} names a class, a place or a party, not one container; an SSCC, a serial "
+            "number or an asset identifier is accepted as parent.",
             "/parent",
         )
         return
@@ -94,6 +102,8 @@ def _pack(run: EventRun, parent: Identifier) -> None:
             record = _pack_item(run, parent, container, child, where)
             contents[child.uri] = items.weight_of(run, child, record)
             _strict(run, container, child, record)
+            if record["status"] == "recalled" or "recalled" in record:
+                recalls.add(container, child.uri)
             continue
         lot = Lot(run, child, quantity, where)
         _strict(run, container, lot.identifier, None)
@@ -113,7 +123,22 @@ def _pack(run: EventRun, parent: Identifier) -> None:
         container["lots"] = packed_lots
     name = item_key(parent.uri)
     run.records.put(name, container)
+    if container.get("mode") == "enforce":
+        _guard_outer(run, container)
+    if "recalled" in container:
+        recalls.mark_outer(run, container)
     run.place(parent.uri, name, None, items.weight_of(run, parent, container))
+
+
+def _guard_outer(run: EventRun, record: Record) -> None:
+    """Containers around one under `enforce` are under it too."""
+    while "parent" in record:
+        name = item_key(record["parent"])
+        outer = run.records.get(name)
+        if outer is None or outer.get("mode") == "enforce":
+            return
+        record = {**run.edit(name, outer), "mode": "enforce"}
+        run.records.put(name, record)
 
 
 def _open_container(run: EventRun, parent: Identifier) -> Record:
@@ -141,7 +166,9 @@ def _open_container(run: EventRun, parent: Identifier) -> Record:
         root = items.outermost(run, found)
         items.check_open(run, enforced, found, root, "pack", "/parent")
         items.require_holder(run, enforced, found, root, "/parent", "packing")
-    return items.moved(run, name, found, "/parent")
+    fresh = items.moved(run, name, found, "/parent")
+    fresh.setdefault("holder", run.actor)  # seen before, held by nobody known
+    return fresh
 
 
 def _pack_item(
@@ -226,12 +253,16 @@ def _unpack(run: EventRun, parent: Identifier) -> None:
         quantities = [{"id": uri} for uri in sorted(packed)]
     container = items.moved(run, name, found, "/parent")
     shares = shares_of_leaving(container, leaving, [q["id"] for q in quantities])
+    recalled = "recalled" in (found["status"], root["status"])
     for index, text in enumerate(leaving):
         where = "/parent" if everything else f"/children/{index}"
-        _unpack_item(run, enforced, parent.uri, root, contents, text, shares.get(text), where)
+        share = shares.pop(text, None)
+        _unpack_item(run, enforced, parent.uri, root, recalled, contents, text, share, where)
     for index, quantity in enumerate(quantities):
         where = "/parent" if everything else f"/child_quantities/{index}"
-        _unpack_lot(run, parent.uri, packed, quantity, shares.get(quantity["id"]), where)
+        _unpack_lot(
+            run, parent.uri, recalled, packed, quantity, shares.pop(quantity["id"], None), where
+        )
     for field, inside in (("contents", contents), ("lots", packed)):
         if inside:
             container[field] = inside
@@ -239,7 +270,9 @@ def _unpack(run: EventRun, parent: Identifier) -> None:
             container.pop(field, None)
     if not contents and not packed:
         container.pop("mode", None)
+        container.pop("sold_by", None)
     run.records.put(name, container)
+    recalls.clear(run, name, contents)
     run.place(parent.uri, name, None, items.weight_of(run, parent, container))
 
 
@@ -248,6 +281,7 @@ def _unpack_item(
     enforced: bool,
     parent: str,
     root: Record,
+    recalled: bool,
     contents: dict[str, int],
     text: str,
     share: carbon_pool.Pool | None,
@@ -273,9 +307,11 @@ def _unpack_item(
     contents.pop(child.uri, None)
     fresh = items.moved(run, name, record, where)
     fresh.pop("parent", None)
-    for field in ("holder", "owner"):
-        if field in root:
-            fresh[field] = root[field]
+    owners.inherit(root, fresh)
+    if "holder" in root:
+        fresh["holder"] = root["holder"]
+    if recalled and fresh["status"] in OPEN:
+        fresh["status"] = "recalled"
     if share:
         fresh["carbon"] = carbon_pool.add(fresh.get("carbon"), share)
     run.records.put(name, fresh)
@@ -286,6 +322,7 @@ def _unpack_item(
 def _unpack_lot(
     run: EventRun,
     parent: str,
+    recalled: bool,
     packed: dict[str, int],
     quantity: dict[str, str],
     share: carbon_pool.Pool | None,
@@ -310,6 +347,8 @@ def _unpack_lot(
     else:
         packed[lot.uri] = packed.get(lot.uri, 0) * (whole - taken[1]) // whole
     lots.put(run, lot, taken, pool, run.actor)
+    if recalled:
+        recalls.mark_balance(run, balance_key(lot.uri, run.actor))
     run.place(lot.uri, balance_key(lot.uri, run.actor), None, run.milligrams(lot.identifier, taken))
 
 

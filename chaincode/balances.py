@@ -35,7 +35,12 @@ def from_incoming(balance: Record, sender: str, most: int | None) -> tuple[int, 
     if part == whole:
         del incoming[sender]
     else:
-        incoming[sender] = {"amount": str(whole - part), **({"carbon": rest} if rest else {})}
+        left: Record = {"amount": str(whole - part)}
+        if rest:
+            left["carbon"] = rest
+        if "recalled" in entry:
+            left["recalled"] = True
+        incoming[sender] = left
     if incoming:
         balance["incoming"] = incoming
     else:
@@ -43,16 +48,28 @@ def from_incoming(balance: Record, sender: str, most: int | None) -> tuple[int, 
     return part, share
 
 
-def to_incoming(balance: Record, sender: str, base: int, share: Pool) -> None:
-    """Add a sender's shipment to what is under way to the balance's holder."""
+def to_incoming(
+    balance: Record, sender: str, base: int, share: Pool, recalled: bool = False
+) -> None:
+    """Add a sender's shipment to what is under way to the balance's holder.
+
+    `recalled`: the sender had recalled what it held; so has, once it arrives, the receiver.
+    """
     incoming = dict(balance.get("incoming", {}))
     entry = incoming.get(sender, {})
     fresh: Record = {"amount": str(int(entry.get("amount", 0)) + base)}
     pool = carbon_pool.add(entry.get("carbon"), share)
     if pool:
         fresh["carbon"] = pool
+    if recalled or "recalled" in entry:
+        fresh["recalled"] = True
     incoming[sender] = fresh
     balance["incoming"] = incoming
+
+
+def recalled_from(balance: Record, sender: str) -> bool:
+    """Whether something recalled is under way from the sender."""
+    return "recalled" in balance.get("incoming", {}).get(sender, {})
 
 
 def add_amount(balance: Record, field: str, base: int) -> None:

@@ -88,11 +88,10 @@ class EventRun:
 
     def enforced(self, identifier: Identifier, record: Record | None = None) -> bool:
         """Whether the policy that governs this identifier is `enforce`."""
-        if identifier.gtin is not None:
+        found = record is not None and record.get("mode") == "enforce"
+        if not found and identifier.gtin is not None:
             product = self.records.get(product_key(identifier.gtin))
             found = product is not None and product["mode"] == "enforce"
-        else:
-            found = record is not None and record.get("mode") == "enforce"
         if found:
             self.strict = True
         return found

@@ -16,7 +16,7 @@ from chaincode.balances import amount_in
 from chaincode.carbon_pool import Pool
 from chaincode.history import events_of
 from chaincode.identifiers import parse
-from chaincode.items import MAX_NESTING, item_key
+from chaincode.items import MAX_DEPTH, item_key
 from chaincode.lots import lot_key
 from chaincode.products import convert, piece_mass, product_key
 from chaincode.records import Record
@@ -64,7 +64,7 @@ def _share_of_containers(session: Session, item: Record) -> Pool:
     total: Pool = {}
     child = item
     chain: list[tuple[Record, str]] = []
-    for _ in range(MAX_NESTING):
+    for _ in range(MAX_DEPTH):
         parent = session.records.get(item_key(child["parent"])) if "parent" in child else None
         if parent is None:
             break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaincode import owners, recalls
 from chaincode.balances import amount_in, balance_key
 from chaincode.event import UNNAMED, EventRun
 from chaincode.identifiers import Identifier
@@ -28,6 +29,7 @@ from chaincode.lots import Lot, take
 from chaincode.records import Record
 from chaincode.session import party_key
 from chaincode.steps import (
+    ALLOWED_AFTER,
     COMMISSION,
     HANDLE,
     HANDLERS,
@@ -57,6 +59,8 @@ def apply(run: EventRun, op: Operation, identifier: Identifier, where: str) -> N
         record = adopt(run, enforced, identifier, op, where)
     root = outermost(run, record)
     check_open(run, enforced, record, root, op.gate, where)
+    if op.moves and op.gate not in ALLOWED_AFTER["recalled"]:
+        recalls.check_inside(run, enforced, record, where)
     if op.moves and "parent" in record:
         if _moves_with_container(run, record):
             run.touch(name, record)
@@ -139,8 +143,12 @@ def _ship(
     fresh["receiver"] = receiver
     if fresh["status"] != "recalled":
         fresh["status"] = "in_transit"
-    if run.buyer is not None:
+    if run.buyer is not None and owners.may_name(run, enforced, record, where):
         fresh["buyer"] = run.buyer
+    if receiver == record.get("owner") and run.records.get(party_key(receiver)) is None:
+        fresh["status"] = "sold"  # back from repair to an owner outside the network
+        fresh["holder"] = receiver
+        fresh.pop("receiver")
     run.records.put(name, fresh)
 
 
@@ -174,10 +182,13 @@ def _receive(
     fresh = moved(run, name, record, where)
     fresh["holder"] = run.actor
     fresh.pop("receiver", None)
-    owner = run.buyer or fresh.pop("buyer", None)
-    fresh.pop("buyer", None)
+    owner = fresh.pop("buyer", None)
+    if run.buyer is not None and run.buyer != owner:
+        agreed = owner is None or not enforced
+        if owners.may_name(run, enforced, record, where, owner) and agreed:
+            owner = run.buyer
     if owner is not None:
-        fresh["owner"] = owner
+        owners.hand_over(record, fresh, owner)
     if fresh["status"] != "recalled":
         fresh["status"] = "active"
     run.records.put(name, fresh)
@@ -283,6 +294,7 @@ def _recall(
     if fresh["status"] not in ("destroyed", "consumed"):
         fresh["status"] = "recalled"
     run.records.put(name, fresh)
+    recalls.mark_outer(run, fresh)
 
 
 def _handle(

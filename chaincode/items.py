@@ -26,6 +26,7 @@ from chaincode.steps import (
 from chaincode.units import BASE_PER_MILLIGRAM
 
 MAX_NESTING: Final = 16
+MAX_DEPTH: Final = 256  # towers of full towers
 
 
 def item_key(identifier: str) -> str:
@@ -98,13 +99,17 @@ def adopt(
 
 def outermost(run: EventRun, record: Record) -> Record:
     """The record of the outermost container (the thing itself where it is not packed)."""
-    for _ in range(MAX_NESTING):
+    for _ in range(MAX_DEPTH):
         parent = record.get("parent")
         found = run.records.get(item_key(parent)) if parent else None
         if found is None:
             return record
         record = found
-    return record
+    raise Refusal(
+        "BAD_AGGREGATION",
+        f"{record['id']} lies deeper than {MAX_DEPTH} containers; unpacking the outer ones first "
+        "is accepted.",
+    )
 
 
 def check_open(

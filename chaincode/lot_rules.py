@@ -13,6 +13,7 @@ from chaincode.balances import (
     amount_in,
     balance_key,
     from_incoming,
+    recalled_from,
     set_pool,
     to_incoming,
 )
@@ -113,7 +114,8 @@ def _ship(run: EventRun, lot: Lot, base: int | None) -> None:
     if moved is None:
         _leave_the_books(run, lot, taken[1], share)
         return
-    to_incoming(balance, run.actor, moved, share)
+    held = run.records.get(balance_key(lot.uri, run.actor)) or {}
+    to_incoming(balance, run.actor, moved, share, held.get("status") == "recalled")
     name = balance_key(lot.uri, receiver)
     run.records.put(name, balance)
     run.place(lot.uri, name, run.actor, run.milligrams(lot.identifier, taken))
@@ -150,6 +152,8 @@ def _receive(run: EventRun, lot: Lot, base: int | None) -> None:
     wanted, got = base, 0
     pool: Pool = {}
     for sender in _sources(run, balance):
+        if (wanted is None or wanted > got) and recalled_from(balance, sender):
+            balance["status"] = "recalled"
         part, share = from_incoming(balance, sender, None if wanted is None else wanted - got)
         got, pool = got + part, carbon_pool.add(pool, share)
     missing = (wanted or 0) - got

@@ -106,7 +106,8 @@ def produce(run: EventRun, lot: Lot, transformation: str | None = None) -> None:
     record = lot.record
     if lot.identifier.kind != "gtin":
         known = record is not None and not record.get("adopted")
-        if record is not None and known and record.get("transformation_id", "") == transformation:
+        same = record is not None and record.get("transformation_id", "") == transformation
+        if record is not None and known and same and record.get("maker") == run.actor:
             pass  # a further output of the transformation that made the lot
         elif record is not None and known:
             run.breach(

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaincode import item_rules, items, lot_rules
+from chaincode import item_rules, items, lot_rules, owners
 from chaincode.event import EventRun
 from chaincode.identifiers import Identifier
 from chaincode.items import item_key
 from chaincode.lots import Lot
 from chaincode.records import Record
-from chaincode.session import party_key
-from chaincode.steps import HANDLE, OBSERVERS, REMOVE, SERVICE, Operation, operation_of
+from chaincode.steps import HANDLE, OBSERVERS, REMOVE, Operation, operation_of
 
 _TRANSFER: Final = Operation("transfer", "", "transfer", False, "a change of owner")
 _NOTE: Final = Operation(HANDLE, "", "hold", False, "a business transaction")
@@ -81,7 +80,7 @@ def transfer(run: EventRun, identifier: Identifier, where: str) -> None:
     root = items.outermost(run, record)
     items.check_open(run, enforced, record, root, "transfer", where)
     owner = record.get("owner") or root.get("owner") or root.get("holder")
-    if not _may_transfer(run, owner):
+    if not owners.may_transfer(run, owner):
         run.breach(
             enforced,
             "NOT_OWNER",
@@ -90,7 +89,7 @@ def transfer(run: EventRun, identifier: Identifier, where: str) -> None:
             where,
         )
     fresh = items.moved(run, name, record, where)
-    fresh["owner"] = run.buyer
+    owners.hand_over({"owner": owner} if owner else {}, fresh, str(run.buyer))
     if record["status"] == "sold":
         fresh["status"] = "sold"
         fresh["holder"] = run.receiver or run.buyer
@@ -106,13 +105,6 @@ def _changes_owner(run: EventRun, op: Operation, identifier: Identifier) -> bool
     if record["status"] == "sold":
         return op.kind == HANDLE or op.gate == "sell"
     return False
-
-
-def _may_transfer(run: EventRun, owner: str | None) -> bool:
-    if owner is None or owner == run.actor:
-        return True
-    unregistered = run.records.get(party_key(owner)) is None
-    return unregistered and owner in run.senders() and bool(run.roles & SERVICE)
 
 
 def _note(run: EventRun, identifier: Identifier, where: str) -> None:

@@ -14,7 +14,7 @@ from chaincode.balances import amount_in
 from chaincode.errors import Refusal
 from chaincode.history import events_of, history
 from chaincode.identifiers import canonical
-from chaincode.items import MAX_NESTING, item_key
+from chaincode.items import MAX_DEPTH, item_key
 from chaincode.lots import lot_key
 from chaincode.records import Record
 from chaincode.session import Session
@@ -151,7 +151,7 @@ def containers(session: Session, item: Record) -> tuple[list[str], Record]:
     """The containers a thing lies in, innermost first, and the outermost one's record."""
     inside: list[str] = []
     record = item
-    while "parent" in record and len(inside) < MAX_NESTING:
+    while "parent" in record and len(inside) < MAX_DEPTH:
         inside.append(record["parent"])
         found = session.records.get(item_key(record["parent"]))
         if found is None:

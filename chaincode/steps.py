@@ -86,7 +86,9 @@ _BY_STEP: Final = {
 OPEN: Final = frozenset({"active", "in_transit"})
 # status: what is still accepted
 ALLOWED_AFTER: Final[dict[str, frozenset[str]]] = {
-    "recalled": frozenset({"return", "receive", "hold", "destroy", "retire", "recall", "unpack"}),
+    "recalled": frozenset(
+        {"return", "receive", "hold", "destroy", "retire", "recall", "pack", "unpack"}
+    ),
     "sold": frozenset(
         {"receive", "transfer", "hold", "handle", "destroy", "retire", "recall", "steal", "return"}
     ),
