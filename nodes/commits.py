@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Response: TypeAlias = gateway_pb2.CommitStatusResponse
 MAX_WAITING: Final = 200_000
+_MANY: Final = 16
 
 
 class Commits:
@@ -40,7 +41,10 @@ class Commits:
         with self._lock:
             if len(self._waiting) >= MAX_WAITING:
                 self._forget_cancelled()
-            self._waiting.setdefault(tx_id, []).append(future)
+            waiting = self._waiting.setdefault(tx_id, [])
+            if len(waiting) >= _MANY:  # who asks again and again gave up before
+                waiting[:] = [entry for entry in waiting if not entry.cancelled()]
+            waiting.append(future)
         # Looked up after registering: a block committed in between resolves it already.
         known = self._committed(tx_id)
         if known is not None:

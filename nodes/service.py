@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 Status = grpc.StatusCode
 _REMEMBERED: Final = 4096
+_REMEMBERED_BYTES: Final = 64 << 20
 _EARLIER_THAN_SIGNATURE: Final = "the transaction is malformed"
 
 
@@ -57,6 +58,7 @@ class GatewayService:
     def __init__(self, network: EmbeddedNetwork) -> None:
         self._network = network
         self._endorsed: dict[str, Content] = {}
+        self._endorsed_bytes = 0
         self._remembering = Lock()
 
     # -- evaluate and endorse --------------------------------------------------------------------
@@ -313,14 +315,23 @@ class GatewayService:
         return definition.policy, config.digest + definition.digest
 
     def _remember(self, tx_id: str, content: Content) -> None:
+        """Keep what was endorsed until it is submitted; what never is makes room for the next."""
         with self._remembering:
-            if len(self._endorsed) >= _REMEMBERED:
-                del self._endorsed[next(iter(self._endorsed))]
+            self._forget(tx_id)
             self._endorsed[tx_id] = content
+            self._endorsed_bytes += len(content.payload)
+            while len(self._endorsed) > _REMEMBERED or self._endorsed_bytes > _REMEMBERED_BYTES:
+                self._forget(next(iter(self._endorsed)))
 
     def _recall(self, tx_id: str) -> Content | None:
         with self._remembering:
-            return self._endorsed.pop(tx_id, None)
+            return self._forget(tx_id)
+
+    def _forget(self, tx_id: str) -> Content | None:
+        content = self._endorsed.pop(tx_id, None)
+        if content is not None:
+            self._endorsed_bytes -= len(content.payload)
+        return content
 
     def _detail(self, node: Node, message: str) -> gateway_pb2.ErrorDetail:
         return gateway_pb2.ErrorDetail(address=node.address, msp_id=node.msp_id, message=message)
