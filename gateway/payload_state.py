@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from nodes.payloads import PayloadErased, PayloadError, PayloadUnknown
+from gateway.ledger.port import SigningIdentity
+from gateway.payloads import PayloadPort
+from nodes.payloads import PayloadError, PayloadState
 
-if TYPE_CHECKING:
-    from nodes.embedded import EmbeddedNetwork
-
-AVAILABLE = "available"
-ERASED = "erased"
-MISSING = "missing"
 UNREACHABLE = "unreachable"
+_NAMES = {
+    PayloadState.PRESENT: "available",
+    PayloadState.ERASED: "erased",
+    PayloadState.MISSING: "missing",
+}
 
 
-def payload_states(network: EmbeddedNetwork | None, wanted: Sequence[tuple[str, str]]) -> list[str]:
+def payload_states(
+    port: PayloadPort,
+    wanted: Sequence[tuple[str, str]],
+    *,
+    signer: SigningIdentity | None = None,
+) -> list[str]:
     """The state of each (MSP id, commitment) pair at the node that keeps it.
 
-    Only nodes in this process are asked; a payload elsewhere is "unreachable" until it is read.
+    Each node is asked once; a node that does not answer makes its payloads "unreachable".
     """
-    return [_state(network, msp_id, commitment) for msp_id, commitment in wanted]
-
-
-def _state(network: EmbeddedNetwork | None, msp_id: str, commitment: str) -> str:
-    if network is None or msp_id not in network.nodes:
-        return UNREACHABLE
-    try:
-        network.node(msp_id).payloads.describe(commitment)
-    except PayloadErased:
-        return ERASED
-    except PayloadUnknown:
-        return MISSING
-    except PayloadError:
-        return UNREACHABLE
-    return AVAILABLE
+    by_holder: dict[str, list[str]] = {}
+    for msp_id, commitment in wanted:
+        by_holder.setdefault(msp_id, []).append(commitment)
+    told = port.states(by_holder, signer=signer)
+    answers = {
+        msp_id: iter([UNREACHABLE] * len(commitments) if isinstance(states, PayloadError)
+                     else [_NAMES[state] for state in states])
+        for (msp_id, commitments), states in zip(by_holder.items(), told, strict=True)
+    }  # fmt: skip
+    return [next(answers[msp_id]) for msp_id, _ in wanted]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import Problem, translates
@@ -24,6 +25,7 @@ from nodes.payloads import (
     PayloadError,
     PayloadInvalid,
     PayloadRefused,
+    PayloadState,
     PayloadStore,
     PayloadUnknown,
     Reader,
@@ -48,6 +50,8 @@ __all__ = [
     "StoredPayload",
     "read_recorded",
 ]
+
+MOST_ASKED_AT_ONCE = 16
 
 RecordAccess = Callable[[str, str], object]
 """Records (event hash, legal basis) on the chain as the reader, and waits until it is there."""
@@ -80,6 +84,17 @@ class PayloadPort(Protocol):
         signer: SigningIdentity | None = None,
     ) -> list[StoredPayload | PayloadError]:
         """What :meth:`get` returns or raises for each; raises only if the node is not there."""
+
+    def states(
+        self,
+        wanted: Mapping[str, Sequence[str]],
+        *,
+        signer: SigningIdentity | None = None,
+    ) -> list[list[PayloadState] | PayloadError]:
+        """Which commitments each MSP's node says it has; per node, in order, or why it is silent.
+
+        For who may know that a payload exists: nothing of it is read, and nothing logged.
+        """
 
     def erase(
         self,
@@ -145,6 +160,17 @@ class LocalPayloads:
         signer: SigningIdentity | None = None,
     ) -> list[StoredPayload | PayloadError]:
         return self._store(msp_id).get_many(commitments, reader)
+
+    def states(
+        self,
+        wanted: Mapping[str, Sequence[str]],
+        *,
+        signer: SigningIdentity | None = None,
+    ) -> list[list[PayloadState] | PayloadError]:
+        def ask(entry: tuple[str, Sequence[str]]) -> list[PayloadState] | PayloadError:
+            return _outcome(lambda: self._store(entry[0]).states(entry[1]))
+
+        return [ask(entry) for entry in wanted.items()]
 
     def erase(
         self,
@@ -216,6 +242,20 @@ class RemotePayloads:
         store = self._store(msp_id)
         return store.get_many(commitments, self._signer(signer), reader.legal_basis)
 
+    def states(
+        self,
+        wanted: Mapping[str, Sequence[str]],
+        *,
+        signer: SigningIdentity | None = None,
+    ) -> list[list[PayloadState] | PayloadError]:
+        """All nodes are asked at the same time: the slowest one decides how long it takes."""
+
+        def ask(entry: tuple[str, Sequence[str]]) -> list[PayloadState] | PayloadError:
+            return _outcome(lambda: self._store(entry[0]).states(entry[1], self._signer(signer)))
+
+        with ThreadPoolExecutor(max(1, min(len(wanted), MOST_ASKED_AT_ONCE))) as threads:
+            return list(threads.map(ask, wanted.items()))
+
     def erase(
         self,
         msp_id: str,
@@ -278,6 +318,15 @@ def read_recorded(
             raise
         record(missing.event_hash, reader.legal_basis)
         return port.get(msp_id, commitment, reader, signer=signer)
+
+
+def _outcome(
+    ask: Callable[[], list[PayloadState]],
+) -> list[PayloadState] | PayloadError:
+    try:
+        return ask()
+    except PayloadError as error:
+        return error
 
 
 def _out_of_reach(msp_id: str) -> PayloadUnknown:

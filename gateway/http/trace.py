@@ -62,6 +62,6 @@ def get_trace(
             connection,
             found,
             gaps(found, quiet_days),
-            lambda wanted: payload_states(container.network, wanted),
+            lambda wanted: payload_states(container.payloads, wanted, signer=caller.signer),
         )
     return Response(orjson.dumps(body), media_type="application/json")

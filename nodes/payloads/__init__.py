@@ -17,6 +17,7 @@ from nodes.payloads.facts import LedgerFacts, NoFacts
 from nodes.payloads.model import (
     NewPayload,
     PayloadMeta,
+    PayloadState,
     Reader,
     Residency,
     StoredPayload,
@@ -41,6 +42,7 @@ __all__ = [
     "PayloadInvalid",
     "PayloadMeta",
     "PayloadRefused",
+    "PayloadState",
     "PayloadStore",
     "PayloadUnknown",
     "Reader",

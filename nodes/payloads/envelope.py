@@ -22,6 +22,7 @@ from nodes.payloads.model import (
     SALT_BYTES,
     NewPayload,
     PayloadMeta,
+    PayloadState,
     Residency,
     StoredPayload,
     commitment_of,
@@ -29,6 +30,7 @@ from nodes.payloads.model import (
 from nodes.payloads.receipt import ErasureReceipt
 
 PRESENT, ERASED = b"P", b"E"
+_STATES = {PRESENT: PayloadState.PRESENT, ERASED: PayloadState.ERASED}
 
 _BODY_PREFIX = b"tracemark/payload-body/v1\0"
 
@@ -84,6 +86,11 @@ def open_head(key: bytes, stored: bytes) -> Head:
     except Exception as exc:
         raise PayloadCorrupted(f"the head of payload {key.hex()} is damaged", key.hex()) from exc
     return Head(meta, stored[1 : 1 + WRAPPED_BYTES], terms)
+
+
+def state_of(stored: bytes | None) -> PayloadState:
+    """What a stored head says at a glance: neither decoded nor authenticated."""
+    return _STATES.get(stored[:1], PayloadState.MISSING) if stored else PayloadState.MISSING
 
 
 def payload_key_of(key: bytes, head: Head, keyring: Keyring) -> bytes:

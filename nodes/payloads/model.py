@@ -23,6 +23,14 @@ _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 _NI = re.compile(r"ni:///sha-256;([0-9a-f]{64})(?:\?.*)?\Z")
 
 
+class PayloadState(StrEnum):
+    """Whether a node has a payload: for whoever asks without reading it."""
+
+    PRESENT = "present"
+    ERASED = "erased"
+    MISSING = "missing"  # never stored here, collected as an orphan, or its head is damaged
+
+
 class Residency(StrEnum):
     """Who may read a payload at all, the owner's choice at capture (`tm:disclosure`)."""
 

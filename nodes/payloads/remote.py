@@ -37,6 +37,7 @@ from nodes.payloads.ledger_facts import reader_of
 from nodes.payloads.model import NewPayload, Reader
 from nodes.payloads.remote_messages import (
     MAX_ANSWER_BYTES,
+    MAX_COMMITMENTS,
     METHODS,
     SERVICE,
     Request,
@@ -48,7 +49,6 @@ from nodes.payloads.remote_messages import (
 from nodes.payloads.store import PayloadStore
 
 CLOCK_SKEW_MS: Final = 5 * 60 * 1000
-MAX_COMMITMENTS: Final = 10_000
 MAX_ENTRIES: Final = 10_000
 
 
@@ -190,6 +190,13 @@ def _fitting(store: PayloadStore, asked: list[str]) -> list[str]:
     return asked
 
 
+def _states(store: PayloadStore, reader: Reader, request: Request) -> bytes:
+    asked = [str(commitment) for commitment in request.body["commitments"]]
+    if len(asked) > MAX_COMMITMENTS:
+        raise PayloadInvalid(f"at most {MAX_COMMITMENTS} payloads can be asked for at once")
+    return frame({"states": store.states(asked)})
+
+
 def _erase(store: PayloadStore, reader: Reader, request: Request) -> bytes:
     receipt = store.erase(str(request.body["commitment"]), reader, str(request.body["reason"]))
     return frame({"receipt": receipt.to_json()})
@@ -206,7 +213,14 @@ def _reads(store: PayloadStore, reader: Reader, request: Request) -> bytes:
     return frame({"entries": [asdict(e) for e in islice(entries, min(limit, MAX_ENTRIES))]})
 
 
-_ANSWERS: Final = {"put": _put, "get": _get, "erase": _erase, "receipt": _receipt, "reads": _reads}
+_ANSWERS: Final = {
+    "put": _put,
+    "get": _get,
+    "states": _states,
+    "erase": _erase,
+    "receipt": _receipt,
+    "reads": _reads,
+}
 
 _NOT_OURS: Final = Decision(
     False, "NOT_OURS", "only people of the organisation itself may store payloads at its node"

@@ -16,6 +16,7 @@ from nodes.payloads.errors import PayloadCorrupted, PayloadError, RemoteError
 from nodes.payloads.model import (
     NewPayload,
     PayloadMeta,
+    PayloadState,
     StoredPayload,
     commitment_of,
     residency_of,
@@ -23,6 +24,7 @@ from nodes.payloads.model import (
 from nodes.payloads.readlog import ReadEntry
 from nodes.payloads.receipt import ErasureReceipt
 from nodes.payloads.remote_messages import (
+    MAX_COMMITMENTS,
     MAX_MESSAGE_BYTES,
     SERVICE,
     RequestSigner,
@@ -31,6 +33,9 @@ from nodes.payloads.remote_messages import (
     open_frame,
     signed_request,
 )
+
+STATES_S = 5.0
+"""Longest wait for an answer that only decorates another one."""
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -103,6 +108,23 @@ class RemotePayloadStore:
                 raise RemoteError(f"the node of {self._holder} gave an empty answer")
         return found
 
+    def states(
+        self, commitments: Sequence[str], signer: RequestSigner, *, timeout_s: float = STATES_S
+    ) -> list[PayloadState]:
+        """What the holder says it has, in order; `timeout_s` for each 10,000 asked about."""
+        found: list[PayloadState] = []
+        for start in range(0, len(commitments), MAX_COMMITMENTS):
+            asked = list(commitments[start : start + MAX_COMMITMENTS])
+            body, _ = self._call(signer, "states", {"commitments": asked}, timeout_s=timeout_s)
+            try:
+                told = [PayloadState(state) for state in body["states"]]
+            except (KeyError, TypeError, ValueError) as exc:
+                raise RemoteError(f"the node of {self._holder} gave no usable answer") from exc
+            if len(told) != len(asked):
+                raise RemoteError(f"the node of {self._holder} answered for other payloads")
+            found += told
+        return found
+
     def erase(self, commitment: str, reason: str, signer: RequestSigner) -> ErasureReceipt:
         """Erase a payload at its holder; the signed receipt."""
         body, _ = self._call(signer, "erase", {"commitment": commitment, "reason": reason})
@@ -135,13 +157,15 @@ class RemotePayloadStore:
         method: str,
         request: Mapping[str, Any],
         parts: Sequence[bytes] = (),
+        *,
+        timeout_s: float | None = None,
     ) -> Answer:
         body = {"method": method, "holder": self._holder, **request}
         now = time.time_ns() // 1_000_000
         raw = signed_request(signer, self._channel_name, body, parts, timestamp_ms=now)
         call = self._connection.unary_unary(f"/{SERVICE}/{method}")
         try:
-            answer = call(raw, timeout=self._timeout_s)
+            answer = call(raw, timeout=timeout_s or self._timeout_s)
         except grpc.RpcError as exc:
             state = exc.code() if hasattr(exc, "code") else "failed"
             detail = exc.details() if hasattr(exc, "details") else str(exc)

@@ -13,6 +13,7 @@ method  request JSON (and parts)                        answer JSON (and parts)
 put     holder, payloads: [terms, size, salt] (bytes)   commitments
 get     holder, commitments, legal_basis                results: [terms, size, salt or error]
                                                         for the first n (bytes)
+states  holder, commitments                             states: present, erased or missing
 erase   holder, commitment, reason                      receipt
 receipt holder, commitment                              receipt or null
 reads   holder, commitment or null, start, limit        entries
@@ -54,9 +55,10 @@ from nodes.payloads.errors import (
 from nodes.payloads.receipt import ErasureReceipt
 
 SERVICE: Final = "tracemark.Payloads"
-METHODS: Final = ("put", "get", "erase", "receipt", "reads")
+METHODS: Final = ("put", "get", "states", "erase", "receipt", "reads")
 MAX_MESSAGE_BYTES: Final = 100 * 1024 * 1024
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_COMMITMENTS: Final = 10_000
 
 _MESSAGE: Final = common_pb2.HeaderType.MESSAGE
 _PLAIN_ERRORS: Final[dict[str, type[PayloadError]]] = {

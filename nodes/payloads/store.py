@@ -29,6 +29,7 @@ from nodes.payloads.model import (
     MAX_PAYLOAD_BYTES,
     NewPayload,
     PayloadMeta,
+    PayloadState,
     Reader,
     StoredPayload,
     commitment_key,
@@ -218,6 +219,14 @@ class PayloadStore:
             raise PayloadErased(commitment, head.receipt)
         assert head.meta is not None
         return head.meta
+
+    def states(self, commitments: Sequence[str]) -> list[PayloadState]:
+        """Whether each payload is here, in order: one read of the heads, nothing is opened.
+
+        Not logged, as nothing of a payload is told. Raises PayloadInvalid, StoreUnavailable.
+        """
+        keys = [commitment_key(commitment) for commitment in commitments]
+        return [envelope.state_of(stored) for stored in self._vault.db.get_many(HEAD, keys)]
 
     def verify(self, commitment: str) -> StoredPayload:
         """Open and check one payload, unlogged, for this node's own checks.

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from chaincode.codec import dumps
 from chaincode.memory import MemoryLedger
 from chaincode.records import key
-from gateway.payloads import PayloadPort, RemotePayloads, read_recorded
+from gateway.payload_state import payload_states
+from gateway.payloads import LocalPayloads, PayloadPort, RemotePayloads, read_recorded
 from nodes.identity import Signer
 from nodes.identity.certificates import (
     Authority,
@@ -196,6 +197,24 @@ def test_the_whole_round(site: Site, people: dict[str, Signer]) -> None:
     assert all(len(entry.certificate_sha256) == 64 for entry in log)
     with pytest.raises(PayloadUnknown):
         port.get("ShopMSP", hidden, UNUSED)
+
+
+def test_states_tell_presence_and_leave_no_trace(site: Site, people: dict[str, Signer]) -> None:
+    """An erased payload shown as there, one node's silence shown as another's, a logged glance."""
+    port = RemotePayloads({"FarmMSP": site.client}, own=people["farm"])
+    here, gone = port.put_many("FarmMSP", [new_payload(), new_payload(residency="partners")])
+    port.erase("FarmMSP", gone, UNUSED, "mistake")
+    before = site.store.log_head()
+    wanted = [("FarmMSP", gone), ("MillMSP", here), ("FarmMSP", "00" * 32), ("FarmMSP", here)]
+    told = ["erased", "unreachable", "missing", "available"]
+    assert payload_states(port, wanted, signer=people["shop"]) == told
+    assert payload_states(LocalPayloads({"FarmMSP": site.store}.__getitem__), wanted) == told
+    assert payload_states(port, []) == []
+    assert site.store.log_head() == before
+    with pytest.raises(PayloadInvalid):
+        site.client.states(["no commitment"], people["shop"])
+    impostor = payload_states(port, wanted[:1], signer=people["impostor"])
+    assert impostor == ["unreachable"]
 
 
 def test_a_stranger_cannot_store_here(site: Site, people: dict[str, Signer]) -> None:
