@@ -79,7 +79,10 @@ def add_org(file: Path, home: Path, as_json: bool) -> None:
 @click.option("--host", default=None, metavar="ADDRESS", help="Address to bind [127.0.0.1].")
 @click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port to bind [8000].")
 @click.option(
-    "--grpc", default=None, metavar="HOST:PORT", help="Serve Fabric's Gateway protocol there too."
+    "--grpc",
+    default=None,
+    metavar="HOST:PORT|all",
+    help="Serve Fabric's Gateway protocol there too; all: at every node's own address.",
 )
 def up(home: Path, host: str | None, port: int | None, grpc: str | None, as_json: bool) -> None:
     """Start the network of a home and its gateway, and run until stopped.
@@ -90,6 +93,7 @@ def up(home: Path, host: str | None, port: int | None, grpc: str | None, as_json
     Examples:
       tracemark network up
       tracemark network up --port 8080 --grpc 127.0.0.1:7050
+      tracemark network up --grpc all
     """
     from nodes.network import load_network
 

@@ -19,6 +19,7 @@ from gateway.errors import DatabaseUnavailable
 from gateway.ledger.client import LedgerClient
 from gateway.members import Members
 from gateway.metrics import Heights, Metrics
+from gateway.orphans import OrphanCollector
 from gateway.readmodel.follow import BlockSource, Follower
 from gateway.readmodel.project import Projector
 from gateway.readmodel.store import ReadModel
@@ -158,6 +159,7 @@ def _open(settings: Settings, follow: bool, closing: contextlib.ExitStack) -> Co
     if follow:
         follower.start()
         closing.callback(follower.close)
+        _collect_orphans(settings, network, closing)
     return Container(
         settings=settings,
         home=home,
@@ -213,6 +215,16 @@ def _open_ledger(
         closing.callback(store.close)
         stores[org.msp_id] = store
     return _client(settings, transport), None, RemotePayloads(stores, signer)
+
+
+def _collect_orphans(
+    settings: Settings, network: EmbeddedNetwork | None, closing: contextlib.ExitStack
+) -> None:
+    if network is None or not settings.orphans_every_s:
+        return
+    collector = OrphanCollector(network, settings.orphans_every_s, settings.orphans_grace_h)
+    collector.start()
+    closing.callback(collector.close)
 
 
 def _client(settings: Settings, transport: Any) -> LedgerClient:

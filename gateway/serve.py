@@ -12,8 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,7 +21,10 @@ from gateway.app import create_app
 from gateway.auth import PEER_CERTIFICATE
 from gateway.container import Container, open_container
 from gateway.logging_setup import configure
-from gateway.settings import Settings
+from gateway.settings import ALL_NODES, Settings
+
+if TYPE_CHECKING:
+    from nodes.grpc_server import GrpcServer
 
 HEADER_TIMEOUT_S = 15.0
 GRACE_S = 10
@@ -79,13 +81,13 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) 
     """
     configure(settings)
     listening = _bind(settings)
+    # what the gateway signs and prints holds its own address: the port must be the real one
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     try:
-        with open_container(settings) as container, _grpc(container):
+        with open_container(settings) as container, grpc_served(container):
             server = server_of(settings, container)
-            port = listening.getsockname()[1]
             if on_ready is not None:
-                url = settings.base_url.replace(":0", f":{port}") if settings.port == 0 else None
-                server.announce = lambda: on_ready(url or settings.base_url)
+                server.announce = lambda: on_ready(settings.base_url)
             server.run(sockets=[listening])
     finally:
         listening.close()
@@ -159,44 +161,27 @@ def _bind(settings: Settings) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _grpc(container: Container) -> Iterator[None]:
-    """Serve the embedded network over gRPC while the block runs, where that is set."""
-    if not container.settings.grpc_listen or container.network is None:
+def grpc_served(container: Container) -> Iterator[None]:
+    """Serve the embedded network over gRPC while the block runs, where that is set.
+
+    :raises OSError: an address is taken or not this machine's.
+    """
+    server = _grpc_server(container)
+    if server is None:
         yield
         return
-    from nodes.grpc_server import Endpoint, GrpcServer
-    from nodes.identity.folders import organisation_folder
-    from nodes.network import load_network
-
-    network = container.network
-    host, _, port = container.settings.grpc_listen.rpartition(":")
-    own = load_network(container.home).organisation(container.organisation)
-    tls = organisation_folder(container.home, own.name).node(own.node.name) / "tls"
-    endpoint = Endpoint(
-        host=host.strip("[]") or "127.0.0.1",
-        port=int(port),
-        certificate=(tls / "server.crt").read_bytes(),
-        key=(tls / "server.key").read_bytes(),
-        client_roots=None,
-    )
-    with (
-        ThreadPoolExecutor(4, "payloads") as threads,
-        GrpcServer(network.service, [endpoint], handlers=[_payload_service(container, threads)]),
-    ):
+    with server:
         yield
 
 
-def _payload_service(container: Container, threads: Executor) -> Any:
-    """The payload service for other organisations, beside Fabric's services."""
-    from nodes.payloads.chain_state import ViewReader
-    from nodes.payloads.remote import PayloadService, payload_handlers
+def _grpc_server(container: Container) -> GrpcServer | None:
+    settings, network = container.settings, container.network
+    if not settings.grpc_listen or network is None:
+        return None
+    from nodes.grpc_network import network_server, node_server
 
-    network = container.network
-    assert network is not None
-    service = PayloadService(
-        channel=container.settings.channel,
-        store_of=lambda msp_id: network.node(msp_id).payloads,
-        state_of=lambda msp_id: ViewReader(network.node(msp_id).view, container.settings.chaincode),
-        accept=lambda creator: network.config.msps.accept(creator),
-    )
-    return payload_handlers(service, threads)
+    if settings.grpc_listen == ALL_NODES:
+        return network_server(network, listen_host=settings.grpc_host or None)
+    host, _, port = settings.grpc_listen.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    return node_server(network, container.organisation, host, int(port))

@@ -16,6 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1 << 20
+ALL_NODES = "all"
+"""Value of `grpc_listen`: serve every organisation's node."""
 
 
 class Settings(BaseSettings):
@@ -40,7 +42,13 @@ class Settings(BaseSettings):
     )
     ledger_server_name: str = Field("", description="TLS server name expected of `grpc://`.")
     grpc_listen: str = Field(
-        "", description="`host:port` at which the embedded network's gRPC service is served too."
+        "",
+        description="`host:port` at which the embedded network's gRPC services are served too, "
+        "or `all`: every organisation's, each at its node's own address.",
+    )
+    grpc_host: str = Field(
+        "",
+        description="With `all`: listen here instead of on the nodes' host names, e.g. `0.0.0.0`.",
     )
 
     database_url: str = Field(
@@ -100,6 +108,15 @@ class Settings(BaseSettings):
     commit_timeout_s: float = Field(
         30.0, gt=0, description="Longest wait for a transaction's commit status."
     )
+    orphans_every_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Seconds between deletions of payloads whose event never reached the chain, "
+        "where the network is embedded; 0: never.",
+    )
+    orphans_grace_h: float = Field(
+        24.0, ge=1, description="Hours a payload may wait for its event before that."
+    )
     trace_max_nodes: int = Field(
         5000, ge=10, le=100_000, description="Most identifiers and events in one trace answer."
     )
@@ -134,10 +151,22 @@ class Settings(BaseSettings):
             raise ValueError("must be `embedded` or `grpc://host:port`")
         return value
 
+    @field_validator("grpc_listen")
+    @classmethod
+    def _grpc_listen(cls, value: str) -> str:
+        if value in ("", ALL_NODES):
+            return value
+        _, colon, port = value.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"must be `host:port`, or `{ALL_NODES}`")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
+        if self.grpc_host and self.grpc_listen != ALL_NODES:
+            raise ValueError(f"grpc_host goes with grpc_listen={ALL_NODES}")
         if not (self.tls or self.allow_plain_http or is_loopback(self.host)):
             raise ValueError(
                 f"host {self.host} is reachable from other machines: set tls_certificate and "

@@ -6,8 +6,11 @@ another's node for off-chain payloads (:mod:`nodes.payloads.remote`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from nodes.embedded import EmbeddedNetwork
-from nodes.grpc_server import GrpcServer, ServerOptions, endpoints_of
+from nodes.grpc_server import Endpoint, GrpcServer, ServerOptions, endpoints_of
 from nodes.payloads.chain_state import ViewReader
 from nodes.payloads.remote import PayloadService, payload_handlers
 
@@ -28,6 +31,30 @@ def network_server(
     endpoints = endpoints_of(
         network.home, network.description, listen_host=listen_host, mutual_tls=mutual_tls
     )
+    return _server(network, endpoints, options)
+
+
+def node_server(
+    network: EmbeddedNetwork,
+    organisation: str,
+    host: str,
+    port: int,
+    *,
+    options: ServerOptions | None = None,
+) -> GrpcServer:
+    """The same services at one address, with the TLS certificate of one organisation's node.
+
+    :raises DescriptionError: there is no such organisation, or its TLS folder is incomplete.
+    """
+    described = network.description.organisation(organisation)
+    own = network.description.model_copy(update={"organisations": [described]})
+    [endpoint] = endpoints_of(network.home, own, listen_host=host)
+    return _server(network, [replace(endpoint, port=port)], options)
+
+
+def _server(
+    network: EmbeddedNetwork, endpoints: Sequence[Endpoint], options: ServerOptions | None
+) -> GrpcServer:
     payloads = payload_service(network)
     return GrpcServer(
         network.service,

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import ssl
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from pydantic import ValidationError
 
 from gateway.container import open_container
-from gateway.serve import serve
+from gateway.orphans import OrphanCollector
+from gateway.serve import grpc_served, serve
 from gateway.settings import Settings
 from nodes.errors import AlreadyOpen
 from nodes.identity.certificates import certificate_pem, issue_tls
 from nodes.identity.folders import organisation_folder, read_authority, write_tls
 from nodes.identity.issue import issue_user, revoke_user
+from nodes.network import init_network, parse_description
+from nodes.payloads import NewPayload
 from tests.gateway.postgres import Postgres
-from tests.gateway.running import Gateway, make_home, running, serving
-from tests.gateway.supply import ROASTED, capture_all
+from tests.gateway.running import DESCRIPTION, Gateway, make_home, party, running, serving
+from tests.gateway.supply import CHERRY, GREEN, ROASTED, amount, capture_all, events
 from tests.gateway.test_access import code
 from tests.gateway.test_follow import until
 
@@ -113,11 +118,9 @@ def test_a_second_gateway_reaches_the_ledger_by_grpc(home: Path, postgres: Postg
 
     def first() -> None:
         try:
-            from gateway.serve import _grpc
-
             with (
                 open_container(Settings(home=home, **first_options)) as container,
-                _grpc(container),
+                grpc_served(container),
                 serving(container) as served,
             ):
                 served.register_parties()
@@ -163,6 +166,81 @@ def test_a_second_gateway_reaches_the_ledger_by_grpc(home: Path, postgres: Postg
         stop.set()
         thread.join(60)
     assert failures == []
+
+
+def test_a_second_gateway_reaches_every_node(tmp_path: Path) -> None:
+    """Two gateways, two homes, two databases; the second holds no node at all.
+
+    Catches a network served at one organisation's address alone: whoever reads a payload of
+    another then gets no answer, though the ledger works.
+    """
+    ports = {name: free_port() for name in ("authority", "growers", "trade")}
+    description = copy.deepcopy(DESCRIPTION)
+    for organisation in cast(list[dict[str, Any]], description["organisations"]):
+        organisation["node"]["port"] = ports[organisation["name"]]
+    first_home, second_home = tmp_path / "first", tmp_path / "second"
+    init_network(parse_description(description), first_home)
+    second_home.mkdir()
+    shutil.copy(first_home / "network.json", second_home)
+    shutil.copytree(first_home / "organizations", second_home / "organizations")
+    for secret in (second_home / "organizations" / "authority").rglob("*"):
+        if secret.name.endswith("_sk") or secret.name in ("key.pem", "server.key", "ca-key.pem"):
+            secret.unlink()
+    options: dict[str, Any] = {"log_level": "error", "port": 0}
+    first = Settings(home=first_home, grpc_listen="all", **options)
+    second = Settings(
+        home=second_home,
+        ledger=f"grpc://localhost:{ports['trade']}",
+        organisation="trade",
+        **options,
+    )
+    with (
+        open_container(first) as holding,
+        grpc_served(holding),
+        serving(holding) as one,
+        open_container(second) as asking,
+        serving(asking) as two,
+    ):
+        one.register_parties()
+        grown = events()["harvest"]
+        one.capture("farm", grown)
+        made = {**grown, "epcList": [], "quantityList": [amount(GREEN, 5)]}
+        two.settled()
+        two.capture("roaster", made)  # stored at the trade node, over the wire
+        for gateway in (one, two):
+            gateway.settled()
+            for identifier, reader in ((CHERRY, "mill"), (GREEN, "mill"), (GREEN, "farm")):
+                asked = {"MATCH_anyEPCClass": identifier}
+                answer = gateway.client(reader).get("/epcis/v2/events", params=asked).json()
+                [found] = answer["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
+                assert found["quantityList"][0]["epcClass"] == identifier
+                traced = gateway.client(reader).get(f"/v1/trace/{identifier}").json()
+                states = {n["evidence"]["payload"] for n in traced["nodes"] if n["node"] == "event"}
+                assert states == {"available"}
+        assert not (second_home / "nodes").exists()
+
+
+def test_orphans_are_collected_while_the_network_is_open(home: Path) -> None:
+    """Payloads of refused events that stay on the disk for good."""
+    options: dict[str, Any] = {"log_level": "error", "port": 0, "orphans_every_s": 0.05}
+    new = NewPayload(b"{}", bytes(32), f"ni:///sha-256;{'ab' * 32}?ver=CBV2.0", party("farm"))
+    with open_container(Settings(home=home, **{**options, "orphans_every_s": 0})) as container:
+        assert container.network is not None
+        store = container.network.node("GrowersMSP").payloads
+        commitment = store.put(new)
+        assert OrphanCollector(container.network, 1, 24).collect()["GrowersMSP"] == 0
+        ahead = store._vault.clock_ms() + 25 * 3_600_000
+        store._vault.clock_ms = lambda: ahead
+        assert not any(thread.name == "orphans" for thread in threading.enumerate())
+        assert store.states([commitment]) == ["present"]  # switched off
+    with open_container(Settings(home=home, **options)) as container:
+        assert container.network is not None
+        store = container.network.node("GrowersMSP").payloads
+        assert store.states([commitment]) == ["present"]  # younger than the grace time
+        store._vault.clock_ms = lambda: ahead
+        until(lambda: store.states([commitment]) == ["missing"], "the orphan is collected")
+        assert [entry.action for entry in store.reads(0, commitment)] == ["collect"]
+    assert not any(thread.name == "orphans" for thread in threading.enumerate())
 
 
 def test_requests_while_the_database_is_away(home: Path) -> None:
@@ -256,6 +334,10 @@ def test_serve_stops_cleanly_and_frees_the_home(
     thread.start()
     until(lambda: urls, "ready")
     assert httpx.get(urls[0] + "/healthz", trust_env=False).json() == {"status": "ok"}
+    # what the gateway says of itself names the port it really has
+    described = httpx.get(urls[0] + "/openapi.json", trust_env=False).json()
+    assert described["servers"] == [{"url": urls[0]}]
+    assert not urls[0].endswith(":0")
     began = time.monotonic()
     servers[0].should_exit = True
     thread.join(30)
