@@ -83,7 +83,6 @@ _CONTRACT_STATUS: Mapping[int, frozenset[str]] = {
             "UNKNOWN_FUNCTION",
             "BAD_ARGUMENT",
             "BAD_JSON",
-            "QUERY_ONLY",
             "BAD_IDENTIFIER",
             "BAD_CHECK_DIGIT",
             "UNSAFE_CHARACTERS",
@@ -117,6 +116,7 @@ _CONTRACT_STATUS: Mapping[int, frozenset[str]] = {
             "CERTIFICATE_EXISTS",
             "BOOTSTRAP_REQUIRED",
             "CARBON_VERIFIED",
+            "HASH_CONFLICT",
         ]
     ),
     413: frozenset({"TOO_LARGE"}),

@@ -14,9 +14,9 @@ from gateway.http.deps import get_container
 router = APIRouter(tags=["digital link"])
 
 
-@router.api_route(
+@router.head("/qr/{name:path}", include_in_schema=False)
+@router.get(
     "/qr/{name:path}",
-    methods=["GET", "HEAD"],
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}},
 )

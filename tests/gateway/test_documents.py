@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from gateway.ledger.errors import (
     SubmitError,
     TransportError,
 )
+from gateway.problem_types import _CONTRACT_STATUS
 from gateway.settings import Settings
 from nodes.errors import IdentityRefused
 from tests.gateway.running import Gateway
@@ -97,6 +99,22 @@ def test_every_route_of_this_api_has_a_summary() -> None:
         for method, operation in methods.items():
             assert operation.get("summary"), f"{method} {path}"
             assert operation.get("tags"), f"{method} {path}"
+
+
+def test_every_operation_has_an_id_of_its_own() -> None:
+    """A client generated from the description that lacks one of two methods named alike."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paths = create_app(Settings()).openapi()["paths"]
+    ids = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_statuses_are_given_to_codes_that_exist() -> None:
+    """A code the contract renamed, whose answers then fall back to 422."""
+    listed = {code for codes in _CONTRACT_STATUS.values() for code in codes}
+    assert listed <= set(CODES)
+    assert problem_type("HASH_CONFLICT").status == 409
 
 
 def test_every_refusal_code_of_the_contract_is_a_problem(gateway: Gateway) -> None:
@@ -179,6 +197,10 @@ def test_a_code_means_one_thing() -> None:
         ({"tls_certificate": Path("x")}, "go together"),
         ({"trusted_proxies": "not a network"}, "trusted_proxies"),
         ({"port": 70_000}, "port"),
+        ({"grpc_listen": "everything"}, "host:port"),
+        ({"grpc_listen": "localhost:port"}, "host:port"),
+        ({"grpc_host": "0.0.0.0"}, "grpc_listen=all"),
+        ({"orphans_grace_h": 0.5}, "orphans_grace_h"),
         ({"max_body_bytes": 1}, "max_body_bytes"),
     ],
 )
