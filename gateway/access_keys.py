@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from chaincode.errors import IdentifierError
+from chaincode.identifiers import as_party
 from gateway.api_keys import ApiKey, KeyStore
 from gateway.errors import Problem
 from gateway.members import Members
@@ -54,6 +56,8 @@ def create_key(parts: KeyParts, wanted: NewKey) -> tuple[ApiKey, str]:
     :raises Problem: VALIDATION, NOT_FOUND. :raises IdentityRefused: the certificate is not of the
         organisation, expired or revoked.
     """
+    if wanted.party is not None:
+        wanted = replace(wanted, party=_party(wanted.party))
     org = parts.members.organisation(wanted.msp_id)
     if org is None:
         raise Problem("NOT_FOUND", f"the network has no organisation {wanted.msp_id}")
@@ -83,6 +87,14 @@ def create_key(parts: KeyParts, wanted: NewKey) -> tuple[ApiKey, str]:
         created_by=wanted.created_by,
         expires_ms=wanted.expires_ms,
     )
+
+
+def _party(text: str) -> str:
+    """A party's id in its one form; a certificate that names anything else serves nobody."""
+    try:
+        return as_party(text)
+    except IdentifierError as error:
+        raise Problem("VALIDATION", error.message, where="/party") from error
 
 
 def _signer(parts: KeyParts, org: str, wanted: NewKey) -> Signer | None:

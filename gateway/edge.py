@@ -303,6 +303,8 @@ class _Exchange:
 def _check_sizes(scope: Scope) -> None:
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URL_BYTES:
         raise Problem("HEADER_TOO_LARGE", f"the URL is longer than {MOST_URL_BYTES} bytes", 414)
+    if b"%00" in scope["query_string"] or "\0" in scope["path"]:
+        raise Problem("BAD_REQUEST", "the URL holds the character U+0000, which no text here has")
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS:
         raise Problem("HEADER_TOO_LARGE", f"more than {MOST_HEADERS} header fields")

@@ -8,6 +8,7 @@ another names it in ``Tracemark-Actor``; a regulator names its provision in
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -200,7 +201,7 @@ def _job_token(token: str | None) -> tuple[int, str] | None:
     if not token:
         return None
     created, _, job_id = token.partition(".")
-    if not created.isdigit() or not job_id:
+    if not re.fullmatch(r"[0-9]{1,15}", created) or not re.fullmatch(r"[0-9a-f]{24}", job_id):
         message = "nextPageToken is not one of this list"
         raise QueryError("QUERY_PARAMETER", message, "nextPageToken")
     return int(created), job_id

@@ -35,7 +35,9 @@ class KeyRequest(BaseModel):
         },
     )
 
-    label: str = Field(min_length=1, max_length=100, description="What the key is for.")
+    label: str = Field(
+        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="What it is for."
+    )
     user: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="User of the caller's organisation; issued when new and its CA is here.",

@@ -131,3 +131,36 @@ def test_an_administrator_elsewhere_does_not_delete_our_queries(gateway: Gateway
     assert code(stranger) == "FORBIDDEN"
     owner = gateway.client("authority/admin").delete("/epcis/v2/queries/ours")
     assert owner.status_code == 204
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/epcis/v2/events?EQ_bizStep=%00",
+        "/epcis/v2/events/a%00b",
+        "/epcis/v2/bizSteps/%00/events",
+        "/epcis/v2/queries?nextPageToken=%00",
+        "/epcis/v2/capture?nextPageToken=1.%00",
+        "/epcis/v2/capture?nextPageToken=99999999999999999999999.000000000000000000000000",
+        "/v1/participants?bookmark=%00",
+        "/v1/payloads/%00/reads",
+        "/01/%00",
+    ],
+)
+def test_the_null_character_never_reaches_a_database(gateway: Gateway, path: str) -> None:
+    """Defect: PostgreSQL holds no U+0000 in a text, so each of these ended as 500 there."""
+    answer = gateway.client("farm").get(path)
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"label": "a\0"}, {"label": "a\nb"}, {"party": "urn:\0"}, {"party": 'a"b'}, {"party": "x"}],
+)
+def test_a_key_is_made_for_what_can_be_named(gateway: Gateway, change: dict[str, str]) -> None:
+    """Defect: a user was issued a certificate for a party that no contract reads."""
+    body = {"label": "x", "user": "unnameable"} | change
+    answer = gateway.client("growers/admin").post("/v1/keys", json=body)
+    assert code(answer) == "VALIDATION"
+    users = gateway.container.home / "organizations" / "growers" / "users"
+    assert not (users / "unnameable").exists()
