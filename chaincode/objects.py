@@ -79,8 +79,17 @@ def transfer(run: EventRun, identifier: Identifier, where: str) -> None:
         record = items.adopt(run, enforced, identifier, _TRANSFER, where)
     root = items.outermost(run, record)
     items.check_open(run, enforced, record, root, "transfer", where)
-    owner = record.get("owner") or root.get("owner") or root.get("holder")
-    if not owners.may_transfer(run, owner):
+    owner = owners.owner_of(record, root)
+    promised = root.get("buyer")
+    if promised is not None and promised != run.buyer:
+        run.breach(
+            enforced,
+            "NOT_OWNER",
+            f"{identifier.uri} is on its way to its new owner {promised}; void_shipping first, or "
+            "that owner, is accepted.",
+            where,
+        )
+    elif not owners.may_transfer(run, owner):
         run.breach(
             enforced,
             "NOT_OWNER",

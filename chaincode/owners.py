@@ -18,6 +18,16 @@ from chaincode.steps import SERVICE
 MAX_SELLERS: Final = 50
 
 
+def owner_of(record: Record, root: Record) -> str | None:
+    """The owner of a thing in its outermost container; its holder where none is recorded."""
+    own = record.get("owner")
+    sellers = root.get("sold_by")
+    if record is not root and sellers and (own is None or own in sellers):
+        return str(root["owner"])
+    found = own or root.get("holder")
+    return None if found is None else str(found)
+
+
 def may_transfer(run: EventRun, owner: str | None) -> bool:
     """The owner itself; for an owner outside the network, a trade party that names it as source."""
     if owner is None or owner == run.actor:

@@ -16,6 +16,7 @@ from chaincode.history import events_of, history
 from chaincode.identifiers import canonical
 from chaincode.items import MAX_DEPTH, item_key
 from chaincode.lots import lot_key
+from chaincode.owners import owner_of
 from chaincode.records import Record
 from chaincode.session import Session
 from chaincode.transformation import transformation_key
@@ -76,6 +77,8 @@ def get_item(session: Session, args: Arguments) -> Record:
         for field in ("holder", "receiver", "location"):
             if field in root:
                 shown[field] = root[field]
+        if inside and "sold_by" in root and (owner := owner_of(item, root)) is not None:
+            shown["owner"] = owner
         return shown
     lot = session.records.get(lot_key(uri))
     found = balances(session, uri)

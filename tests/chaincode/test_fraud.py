@@ -208,6 +208,32 @@ def test_a_rented_pallet_does_not_give_its_owner_the_goods(goods: World) -> None
     assert goods.item(WATCH).get("owner") in (None, MAKER)
 
 
+@pytest.fixture
+def on_its_way(goods: World) -> World:
+    """The maker sold the watch, packed in a case, to the shop."""
+    pack(goods, "maker", CASE, WATCH)
+    buyer = to(("possessing_party", SHOP), ("owning_party", SHOP))
+    goods.do("maker", action="OBSERVE", step="shipping", epcs=[CASE], to=buyer)
+    return goods
+
+
+@pytest.mark.parametrize("thing", [WATCH, CASE])
+def test_goods_on_their_way_to_a_buyer_are_not_sold_again(on_its_way: World, thing: str) -> None:
+    sale = {"type": "TransactionEvent", "action": "ADD", "epcs": [thing]}
+    refusal = on_its_way.no("maker", **sale, to=to(("owning_party", MILL)))
+    assert refusal.code == "NOT_OWNER"
+
+
+@pytest.mark.parametrize("thing", [WATCH, CASE])
+def test_goods_in_a_sold_container_are_not_sold_again(on_its_way: World, thing: str) -> None:
+    receive(on_its_way, "shop", CASE)
+    assert on_its_way.item(WATCH)["owner"] == SHOP
+    sale = {"type": "TransactionEvent", "action": "ADD", "epcs": [thing]}
+    refusal = on_its_way.no("maker", **sale, to=to(("owning_party", MILL)))
+    assert refusal.code == "NOT_OWNER"
+    on_its_way.do("shop", **sale, to=to(("owning_party", MILL)))
+
+
 # recalls
 
 
