@@ -107,19 +107,20 @@ class _Below(FunctionElement[bool]):
 
 @compiles(_Below)
 def _below_as_range(element: _Below, compiler: Any, **options: Any) -> str:
-    column, prefix, end = element.clauses
+    column, prefix, end, _ = element.clauses
     return str(compiler.process(and_(column >= prefix, column < end), **options))
 
 
 @compiles(_Below, "postgresql")
 def _below_as_like(element: _Below, compiler: Any, **options: Any) -> str:
-    column, prefix, _ = element.clauses
-    return str(compiler.process(column.startswith(prefix), **options))
+    column, _, _, pattern = element.clauses
+    return str(compiler.process(column.like(pattern, escape="!"), **options))
 
 
 def _below(column: Any, prefix: str) -> ColumnElement[bool]:
-    """`prefix` holds neither % nor _ : it is a canonical identifier's fixed part."""
-    return _Below(column, literal(prefix), literal(prefix[:-1] + chr(ord(prefix[-1]) + 1)))
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    pattern = re.sub("[!%_]", r"!\g<0>", prefix) + "%"  # a foreign URI may hold both wildcards
+    return _Below(column, literal(prefix), literal(end), literal(pattern))
 
 
 def _ends(direction: str, kind: str, ids: Sequence[str]) -> Select[Any]:

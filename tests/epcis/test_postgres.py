@@ -54,6 +54,18 @@ def test_resources_and_named_queries(gateway_on_postgres: Gateway) -> None:
     assert [job["events"] for job in running.get("/capture").json()] == [6]
 
 
+def test_wildcards_in_a_place_are_only_characters(gateway_on_postgres: Gateway) -> None:
+    """Defect: `WD_readPoint=%` found events below any place."""
+    running = gateway_on_postgres
+    place = "https://example.com/warehouse_1"
+    event = at(31, epcList=[GTIN + "/21/wild"], readPoint={"id": place + "/254/dock"})
+    assert running.capture(document(event))["success"]
+    window = {"MATCH_epc": GTIN + "/21/wild"}
+    assert len(running.events(**window, WD_readPoint=place)) == 1
+    for wrong in ("https://example.com/%", "https://example.com/warehouse%1"):
+        assert running.events(**window, WD_readPoint=wrong) == []
+
+
 def test_database_gone_for_a_while(gateway_on_postgres: Gateway, server: Postgres) -> None:
     """A capture lost, or answered 202, while the database cannot keep its job."""
     running = gateway_on_postgres
