@@ -23,6 +23,7 @@ from chaincode.units import fraction, unit_of
 STAGES: Final = ("raw-material", "production", "transport", "use", "end-of-life")
 MAX_RECORDS: Final = 64
 MAX_CO2E_MG: Final = 10**15  # one million tonnes
+MAX_POOL_MG: Final = 10**15  # so that sums of pools stay within 53 bits
 
 _REQUIRED: Final = frozenset({"stage", "activity", "factor", "co2e_mg"})
 _OPTIONAL: Final = frozenset({"stated_by", "subjects"})
@@ -123,7 +124,7 @@ def _ids(p: dict[str, Any], name: str) -> list[str]:
 
 def _put_on(run: EventRun, record: Record, subjects: list[str], where: str) -> None:
     places = []
-    for subject in dict.fromkeys(subjects):
+    for subject in dict.fromkeys(subjects or [""]):  # an event without goods places nothing
         place = run.places.get(subject)
         if place is None:
             run.breach_at(
@@ -142,6 +143,13 @@ def _put_on(run: EventRun, record: Record, subjects: list[str], where: str) -> N
         if found is None or not share:
             continue
         fresh = run.edit(name, found)
+        before = found if sender is None else found["incoming"][sender]
+        if carbon_pool.total(before.get("carbon")) + carbon_pool.total(share) > MAX_POOL_MG:
+            raise Refusal(
+                "BAD_CARBON",
+                f"The goods would carry more than {MAX_POOL_MG} mg; less is accepted.",
+                where + "/co2e_mg",
+            )
         if sender is None:
             fresh["carbon"] = carbon_pool.add(fresh.get("carbon"), share)
         else:

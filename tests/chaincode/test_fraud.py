@@ -122,6 +122,19 @@ def test_a_lot_listed_twice_takes_its_carbon_once(goods: World) -> None:
     assert goods.footprint(L)["co2e_mg"] == 1000
 
 
+def test_carbon_of_an_event_without_goods_does_not_vanish_in_silence(goods: World) -> None:
+    event = {"action": "OBSERVE", "step": "storing", "losses": [qty(L, "1")]}
+    assert goods.no("maker", **event, carbon=[co2(5)]).code == "CARBON_UNPLACED"
+
+
+def test_no_goods_carry_more_carbon_than_can_be_written(goods: World) -> None:
+    """Would catch pools that grow past 53 bits, which no record could hold any more."""
+    event = {"action": "OBSERVE", "step": "storing", "quantities": [qty(L, "1")]}
+    for _ in range(2):
+        goods.do("maker", carbon=[co2(5 * 10**14)], **event)
+    assert goods.no("maker", carbon=[co2(10**15)], **event).code == "BAD_CARBON"
+
+
 # owners
 
 
