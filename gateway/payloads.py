@@ -32,6 +32,7 @@ from nodes.payloads import (
     StoredPayload,
     StoreUnavailable,
 )
+from nodes.payloads.access import Decision
 from nodes.payloads.errors import RemoteError
 from nodes.payloads.readlog import ReadEntry
 from nodes.payloads.remote_client import RemotePayloadStore
@@ -214,7 +215,10 @@ class RemotePayloads:
     def __init__(
         self, stores: Mapping[str, RemotePayloadStore], own: SigningIdentity | None = None
     ) -> None:
-        """`stores` by MSP id; `own`: the gateway's identity, for calls that bring no signer."""
+        """`stores` by MSP id; `own`: the gateway's identity, for calls that disclose nothing.
+
+        What a node discloses it decides by who signed, so for that the caller's key it must be.
+        """
         self._stores = stores
         self._own = own
 
@@ -240,7 +244,7 @@ class RemotePayloads:
         signer: SigningIdentity | None = None,
     ) -> list[StoredPayload | PayloadError]:
         store = self._store(msp_id)
-        return store.get_many(commitments, self._signer(signer), reader.legal_basis)
+        return store.get_many(commitments, _reader_s(signer), reader.legal_basis)
 
     def states(
         self,
@@ -265,7 +269,7 @@ class RemotePayloads:
         *,
         signer: SigningIdentity | None = None,
     ) -> ErasureReceipt:
-        return self._store(msp_id).erase(commitment, reason, self._signer(signer))
+        return self._store(msp_id).erase(commitment, reason, _reader_s(signer))
 
     def receipt(
         self, msp_id: str, commitment: str, *, signer: SigningIdentity | None = None
@@ -282,7 +286,7 @@ class RemotePayloads:
         limit: int = 1000,
         signer: SigningIdentity | None = None,
     ) -> list[ReadEntry]:
-        return self._store(msp_id).reads(commitment, start, limit, self._signer(signer))
+        return self._store(msp_id).reads(commitment, start, limit, _reader_s(signer))
 
     def _store(self, msp_id: str) -> RemotePayloadStore:
         store = self._stores.get(msp_id)
@@ -295,6 +299,20 @@ class RemotePayloads:
         if found is None:
             raise RemoteError("a request to another machine needs the caller's signature")
         return found
+
+
+def _reader_s(signer: SigningIdentity | None) -> SigningIdentity:
+    """The caller's own key; the gateway's would read, erase and be logged as somebody else."""
+    if signer is None:
+        raise PayloadRefused("", _UNSIGNED)
+    return signer
+
+
+_UNSIGNED = Decision(
+    False,
+    "UNSIGNED",
+    "a node on another machine answers only who signs, and the key is not held by this gateway",
+)
 
 
 def read_recorded(

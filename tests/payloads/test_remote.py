@@ -174,9 +174,10 @@ def site(store: PayloadStore, authorities: dict[str, Authority]) -> Iterator[Sit
 def test_the_whole_round(site: Site, people: dict[str, Signer]) -> None:
     """Put, read, refuse, erase and read the log, each as the person who signed."""
     port: PayloadPort = RemotePayloads({"FarmMSP": site.client}, own=people["farm"])
+    farm = people["farm"]
     mine, shared = new_payload(residency="partners"), new_payload()
     hidden, open_ = port.put_many("FarmMSP", [mine, shared])
-    assert port.get("FarmMSP", hidden, UNUSED).payload == mine.payload
+    assert port.get("FarmMSP", hidden, UNUSED, signer=farm).payload == mine.payload
     outcomes = port.get_many("FarmMSP", [hidden, open_], UNUSED, signer=people["shop"])
     assert isinstance(outcomes[0], PayloadRefused)
     assert outcomes[0].decision.rule == "NO_RELATION"
@@ -185,25 +186,42 @@ def test_the_whole_round(site: Site, people: dict[str, Signer]) -> None:
     with pytest.raises(PayloadRefused):
         port.erase("FarmMSP", hidden, UNUSED, "mistake", signer=people["shop"])
     assert port.receipt("FarmMSP", hidden) is None
-    receipt = port.erase("FarmMSP", hidden, UNUSED, "mistake")
+    receipt = port.erase("FarmMSP", hidden, UNUSED, "mistake", signer=farm)
     assert port.receipt("FarmMSP", hidden) == receipt
     with pytest.raises(PayloadErased) as erased:
-        port.get("FarmMSP", hidden, UNUSED)
+        port.get("FarmMSP", hidden, UNUSED, signer=farm)
     assert erased.value.receipt == receipt
-    log = port.reads("FarmMSP", hidden, UNUSED)
+    log = port.reads("FarmMSP", hidden, UNUSED, signer=farm)
     assert [(e.action, e.party) for e in log] == [
         ("read", FARM), ("refuse", SHOP), ("refuse", SHOP), ("erase", FARM), ("refuse", FARM),
     ]  # fmt: skip
     assert all(len(entry.certificate_sha256) == 64 for entry in log)
     with pytest.raises(PayloadUnknown):
-        port.get("ShopMSP", hidden, UNUSED)
+        port.get("ShopMSP", hidden, UNUSED, signer=farm)
+
+
+def test_the_gateway_s_own_key_discloses_nothing(site: Site, people: dict[str, Signer]) -> None:
+    """Defect: who kept their key at home read, erased and was logged as the gateway's party."""
+    port = RemotePayloads({"FarmMSP": site.client}, own=people["farm"])
+    hidden = port.put_many("FarmMSP", [new_payload(residency="partners")])[0]
+    for ask in (
+        lambda: port.get("FarmMSP", hidden, UNUSED),
+        lambda: port.get_many("FarmMSP", [hidden], UNUSED),
+        lambda: port.erase("FarmMSP", hidden, UNUSED, "mistake"),
+        lambda: port.reads("FarmMSP", hidden, UNUSED),
+    ):
+        with pytest.raises(PayloadRefused) as refused:
+            ask()
+        assert refused.value.decision.rule == "UNSIGNED"
+    assert port.receipt("FarmMSP", hidden) is None
+    assert site.store.log_head() is None
 
 
 def test_states_tell_presence_and_leave_no_trace(site: Site, people: dict[str, Signer]) -> None:
     """An erased payload shown as there, one node's silence shown as another's, a logged glance."""
     port = RemotePayloads({"FarmMSP": site.client}, own=people["farm"])
     here, gone = port.put_many("FarmMSP", [new_payload(), new_payload(residency="partners")])
-    port.erase("FarmMSP", gone, UNUSED, "mistake")
+    port.erase("FarmMSP", gone, UNUSED, "mistake", signer=people["farm"])
     before = site.store.log_head()
     wanted = [("FarmMSP", gone), ("MillMSP", here), ("FarmMSP", "00" * 32), ("FarmMSP", here)]
     told = ["erased", "unreachable", "missing", "available"]
