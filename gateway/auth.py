@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
+from chaincode.errors import IdentifierError
+from chaincode.identifiers import as_party
 from gateway.api_keys import KeyStore, split_token
 from gateway.errors import DatabaseUnavailable, Problem
 from gateway.members import Members
@@ -192,6 +194,11 @@ class LedgerAuthenticator:
     def _party(self, msp: str, party: str | None) -> tuple[str | None, frozenset[str], str, bool]:
         """The party acted for (by attribute, else the MSP's default) with roles and country."""
         participants, msps = tables.participants.c, tables.msps.c
+        if party is not None:
+            try:
+                party = as_party(party)  # any form of it, as the contract reads it
+            except IdentifierError:
+                return None, frozenset(), "", False
         with self._readmodel.read() as connection:
             if party is None:
                 row = connection.execute(select(msps.party).where(msps.msp == msp)).first()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from gateway.readmodel.tables import events
+from nodes.identity.issue import issue_user
 from tests.gateway.running import Gateway, party
 from tests.gateway.test_access import code
 
@@ -164,3 +165,19 @@ def test_a_key_is_made_for_what_can_be_named(gateway: Gateway, change: dict[str,
     assert code(answer) == "VALIDATION"
     users = gateway.container.home / "organizations" / "growers" / "users"
     assert not (users / "unnameable").exists()
+
+
+def test_a_party_is_known_in_any_form_its_certificate_names_it(gateway: Gateway) -> None:
+    """Defect: the contract took a certificate with a bare GLN, the gateway knew no such party."""
+    gln = "9521234000006"
+    body = {"gln": gln, "name": "GLN", "msp": "GrowersMSP", "roles": ["producer"], "country": "CO"}
+    made = gateway.client("authority/admin").post("/v1/participants", json=body)
+    assert made.status_code == 201, made.text
+    home = gateway.container.home
+    issue_user(home, "growers", "bare", attrs={"tracemark.party": gln})
+    issue_user(home, "growers", "odd", attrs={"tracemark.party": "no identifier"})
+    admin = gateway.client("growers/admin")
+    for user, expected in (("bare", f"https://id.gs1.org/417/{gln}"), ("odd", None)):
+        key = admin.post("/v1/keys", json={"label": "x", "user": user}).json()["key"]
+        me = gateway.client(headers={"X-API-Key": key}).get("/v1/keys/self").json()
+        assert me["party"] == expected
