@@ -248,8 +248,8 @@ async def get_event(
     )
 
 
-router.include_router(epcis_resources.router)
-router.include_router(epcis_queries.router)
+# As routes of this router: those of an included one lose their prefix in logs and metrics.
+router.routes.extend((*epcis_resources.router.routes, *epcis_queries.router.routes))
 
 
 # -- discovery and answers ------------------------------------------------------------------------

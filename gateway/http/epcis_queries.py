@@ -34,7 +34,7 @@ from gateway.http.epcis_answers import (
 )
 from gateway.state_tables import named_queries
 
-router = APIRouter(route_class=EpcisRoute)
+router = APIRouter(prefix=PREFIX, tags=["EPCIS 2.0"], route_class=EpcisRoute)
 
 
 @router.post("/queries", status_code=201, summary="Create a named query", openapi_extra=JSON_BODY)

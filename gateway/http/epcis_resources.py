@@ -18,6 +18,7 @@ from gateway.epcis.conditions import identifier_form
 from gateway.epcis.vocabulary import EVENT_TYPES
 from gateway.http.deps import CallerDep, ContainerDep
 from gateway.http.epcis_answers import (
+    PREFIX,
     EpcisRoute,
     answer_json,
     answer_query,
@@ -27,7 +28,7 @@ from gateway.http.epcis_answers import (
 )
 from gateway.readmodel.tables import event_ids, events, vocabulary
 
-router = APIRouter(route_class=EpcisRoute)
+router = APIRouter(prefix=PREFIX, tags=["EPCIS 2.0"], route_class=EpcisRoute)
 
 
 @dataclass(frozen=True, slots=True)

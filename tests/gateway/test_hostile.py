@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import httpx
@@ -181,3 +182,15 @@ def test_a_party_is_known_in_any_form_its_certificate_names_it(gateway: Gateway)
         key = admin.post("/v1/keys", json={"label": "x", "user": user}).json()["key"]
         me = gateway.client(headers={"X-API-Key": key}).get("/v1/keys/self").json()
         assert me["party"] == expected
+
+
+def test_metrics_and_logs_name_a_route_as_it_is_called(gateway: Gateway) -> None:
+    """Defect: the EPCIS resources were counted as `/bizSteps`, `/queries`, without their prefix."""
+    client = gateway.client("farm")
+    for path in ("bizSteps", "epcs/urn:x:y/events", "queries", "queries/none"):
+        client.get(f"/epcis/v2/{path}")
+    text = gateway.client().get("/metrics").text
+    routes = set(re.findall(r'route="([^"]*)"', text))
+    assert {"/epcis/v2/bizSteps", "/epcis/v2/queries/{name}"} <= routes
+    known = ("/v1", "/epcis/v2", "/healthz", "/readyz", "/metrics", "/problems", "/verify", "/qr")
+    assert [route for route in routes if not route.startswith(known)] in ([], ["unmatched"])
