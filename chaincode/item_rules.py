@@ -16,6 +16,7 @@ from chaincode.items import (
     MAX_NESTING,
     adopt,
     check_open,
+    check_unexpired,
     commission,
     is_holder,
     item_key,
@@ -43,6 +44,8 @@ from chaincode.steps import (
     Operation,
 )
 
+# assets that carry one party's goods after another's
+_REUSABLE: Final = ("https://id.gs1.org/8003/", "https://id.gs1.org/8004/")
 # a certifier's or an authority's verdict is written even though the goods are not theirs
 _VERDICTS: Final = frozenset({"conformant", "non_conformant", "needs_replacement"})
 
@@ -127,7 +130,10 @@ def _ship(
     root: Record,
     where: str,
 ) -> None:
-    require_holder(run, enforced, record, root, where, "shipping")
+    if _outside(run, record):
+        _require_say(run, enforced, record, "shipping", where)
+    else:
+        require_holder(run, enforced, record, root, where, "shipping")
     receiver = run.receiver
     if receiver is None:
         run.breach(
@@ -200,7 +206,7 @@ def _may_take_without_shipment(run: EventRun, record: Record) -> bool:
     if record.get("adopted") and record["events"][-1] == run.hex:
         return True
     if record["status"] == "stolen":
-        return holder in (None, run.actor) or bool(run.roles & {"customs", "regulator"})
+        return holder == run.actor or bool(run.roles & {"customs", "regulator"})
     if record["status"] != "sold":
         return holder is None
     unregistered = holder is None or run.records.get(party_key(holder)) is None
@@ -242,7 +248,11 @@ def _remove(
     root: Record,
     where: str,
 ) -> None:
-    require_holder(run, enforced, record, root, where, op.step or op.status)
+    if _outside(run, record):
+        _require_say(run, enforced, record, op.step or op.status, where)
+    else:
+        require_holder(run, enforced, record, root, where, op.step or op.status)
+    check_unexpired(run, enforced, record, op.status, where)
     write_off(run, record, where)
     fresh = moved(run, name, record, where)
     fresh["status"] = op.status
@@ -256,6 +266,29 @@ def _remove(
         else:
             fresh.pop("owner", None)
     run.records.put(name, fresh)
+
+
+def _outside(run: EventRun, record: Record) -> bool:
+    """Whether goods are with somebody outside the network: sold, to nobody registered."""
+    holder = record.get("holder")
+    unregistered = holder is None or run.records.get(party_key(holder)) is None
+    return record["status"] == "sold" and unregistered
+
+
+def _require_say(run: EventRun, enforced: bool, record: Record, doing: str, where: str) -> None:
+    """Breach NOT_HOLDER unless the party answers for goods that are outside the network."""
+    if not (may_recall(run, record, _gtin_of(record), None) or "customs" in run.roles):
+        run.breach(
+            enforced,
+            "NOT_HOLDER",
+            f"{record['id']} was sold out of the network; {doing} is accepted from its maker, its "
+            "product's owner or an authority, or from a party that received it.",
+            where,
+        )
+
+
+def _gtin_of(record: Record) -> str:
+    return str(record["id"])[len("https://id.gs1.org/01/") :][:14]
 
 
 def write_off(run: EventRun, container: Record, where: str) -> None:
@@ -281,8 +314,10 @@ def _recall(
     root: Record,
     where: str,
 ) -> None:
-    product_gtin = record["id"][len("https://id.gs1.org/01/") :][:14]
-    if not may_recall(run, record, product_gtin, root.get("holder")):
+    full = bool(record.get("contents") or record.get("lots"))
+    reused = full and record["id"].startswith(_REUSABLE)  # its maker has no say over the goods
+    told = {} if reused else record
+    if not may_recall(run, told, _gtin_of(record), root.get("holder")):
         run.breach(
             enforced,
             "NOT_HOLDER",

@@ -13,6 +13,7 @@ from chaincode.errors import Refusal
 from chaincode.event import EventRun
 from chaincode.identifiers import Identifier
 from chaincode.products import piece_mass
+from chaincode.projection import epoch_ms
 from chaincode.records import Record
 from chaincode.steps import (
     ALLOWED_AFTER,
@@ -26,6 +27,7 @@ from chaincode.steps import (
 from chaincode.units import BASE_PER_MILLIGRAM
 
 MAX_NESTING: Final = 16
+LAST_TIME_ZONE_MS: Final = 36 * 3_600_000  # a day ends last at UTC-12
 MAX_DEPTH: Final = 256  # towers of full towers
 
 
@@ -43,12 +45,13 @@ def commission(run: EventRun, identifier: Identifier, record: Record | None, whe
     run.require_maker(enforced, makers, identifier, where)
     fresh: Record = {"id": uri, "status": "active", "holder": run.actor}
     if record is not None:
-        if not record.get("adopted"):
+        theirs = identifier.gtin is None and record.get("holder", run.actor) != run.actor
+        if not record.get("adopted") or theirs:
             run.breach(
                 enforced,
                 "ALREADY_COMMISSIONED",
-                f"{uri} was commissioned before by {record.get('maker', 'another event')}; an "
-                "identifier that was never used is accepted.",
+                f"{uri} was commissioned before by {record.get('maker') or record.get('holder')}; "
+                "an identifier that was never used is accepted.",
                 where,
             )
             run.touch(name, record)
@@ -127,6 +130,23 @@ def check_open(
                 where,
             )
             return
+
+
+def check_unexpired(
+    run: EventRun, enforced: bool, record: Record | None, status: str, where: str
+) -> None:
+    """Breach NOT_ACTIVE where medicine is dispensed after its expiry date has ended everywhere."""
+    if status != "dispensed" or record is None or "expiry" not in record:
+        return
+    ends_ms = epoch_ms(f"{record['expiry']}T00:00:00Z")
+    if ends_ms is not None and run.time_ms >= ends_ms + LAST_TIME_ZONE_MS:
+        run.breach(
+            enforced,
+            "NOT_ACTIVE",
+            f"{record['id']} expired on {record['expiry']}; returning or destroying it is "
+            "accepted, dispensing it is not.",
+            where,
+        )
 
 
 def weight_of(run: EventRun, identifier: Identifier, record: Record) -> int:

@@ -19,7 +19,7 @@ from chaincode.balances import (
 )
 from chaincode.event import UNNAMED, Amount, EventRun
 from chaincode.identifiers import Identifier
-from chaincode.items import may_recall
+from chaincode.items import check_unexpired, may_recall
 from chaincode.lots import (
     Lot,
     check_open,
@@ -71,6 +71,7 @@ def apply(
     elif op.kind == UNSHIP:
         _unship(run, lot, base)
     elif op.kind == REMOVE:
+        check_unexpired(run, lot.enforced, lot.record, op.status, where)
         taken = take(run, lot, base, run.actor, "removed")[0]
         run.place(lot.uri, balance_key(lot.uri, run.actor), None, run.milligrams(identifier, taken))
     else:

@@ -309,6 +309,73 @@ def test_returning_what_a_holder_recalled_does_not_clear_it(goods: World) -> Non
     assert refusal.code == "NOT_ACTIVE"
 
 
+def test_a_pool_of_crates_does_not_recall_what_others_pack_in_them(goods: World) -> None:
+    crate = "https://id.gs1.org/8003/09521234543213C1"
+    goods.do("carrier", action="ADD", epcs=[crate])
+    ship(goods, "carrier", MAKER, crate)
+    receive(goods, "maker", crate)
+    pack(goods, "maker", crate, WATCH)
+    event = {"action": "OBSERVE", "disposition": "recalled", "epcs": [crate]}
+    assert goods.no("carrier", **event).code == "NOT_HOLDER"
+
+
+def test_a_pallet_that_was_seen_first_is_not_taken_over_by_commissioning(goods: World) -> None:
+    goods.do("carrier", action="OBSERVE", step="transporting", epcs=[PALLET])
+    pack(goods, "maker", PALLET, WATCH)
+    assert goods.no("mill", action="ADD", epcs=[PALLET]).code == "ALREADY_COMMISSIONED"
+
+
+# goods outside the network
+
+
+@pytest.fixture
+def sold(goods: World) -> World:
+    """A watch somebody bought in the maker's shop."""
+    goods.do("maker", action="OBSERVE", step="retail_selling", epcs=[WATCH])
+    return goods
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"action": "DELETE", "step": "destroying"},
+        {"action": "DELETE", "step": "decommissioning"},
+        {"action": "OBSERVE", "disposition": "stolen"},
+        {
+            "action": "OBSERVE",
+            "step": "shipping",
+            "disposition": "returned",
+            "to": receiver(CARRIER),
+        },
+    ],
+)
+def test_what_a_customer_has_is_not_ended_by_strangers(sold: World, event: dict[str, Any]) -> None:
+    for user in ("carrier", "mill"):
+        assert sold.no(user, epcs=[WATCH], **event).code == "NOT_HOLDER"
+
+
+def test_a_stolen_watch_is_not_laundered(sold: World) -> None:
+    sold.do("maker", action="OBSERVE", disposition="stolen", epcs=[WATCH])
+    refusal = sold.no("shop", action="OBSERVE", step="receiving", epcs=[WATCH])
+    assert refusal.code == "NOT_IN_TRANSIT"
+    receive(sold, "customs", WATCH)
+    assert sold.item(WATCH)["holder"] == party_id(7)
+
+
+def test_expired_medicine_is_not_dispensed(goods: World) -> None:
+    pack_, late = sgtin("M1"), sgtin("M2")
+    goods.do("maker", action="ADD", epcs=[pack_], expiry="2026-01-01")
+    goods.do("maker", action="ADD", epcs=[late], expiry="2025-12-30")
+    goods.do("maker", action="ADD", quantities=[qty(lot("D"), "9")], expiry="2025-12-30")
+    event = {"action": "OBSERVE", "step": "dispensing", "disposition": "dispensed"}
+    refusal = goods.no("maker", **event, epcs=[late])
+    assert refusal.code == "NOT_ACTIVE"
+    assert "2025-12-30" in refusal.message
+    assert goods.no("maker", **event, quantities=[qty(lot("D"), "1")]).code == "NOT_ACTIVE"
+    goods.do("maker", **event, epcs=[pack_])
+    goods.do("maker", action="DELETE", step="destroying", epcs=[late])
+
+
 # mass out of nothing
 
 

@@ -62,6 +62,15 @@ class Things(RuleBasedStateMachine):
     def open(self, uri: str) -> bool:
         return {self.model[uri]["status"], self.root(uri)["status"]} == {"ok"}
 
+    def kept(self, uri: str) -> bool:
+        """Neither it nor its outermost container is gone (recalled is not gone)."""
+        return {self.model[uri]["status"], self.root(uri)["status"]} <= {"ok", "recalled"}
+
+    def carries_recalled(self, uri: str) -> bool:
+        return any(
+            r["status"] == "recalled" and uri in self.chain(c) for c, r in self.model.items()
+        )
+
     def holds(self, user: str, uri: str) -> bool:
         root = self.root(uri)
         return bool(root["holder"] == PARTIES[user] and not root["to"])
@@ -92,11 +101,11 @@ class Things(RuleBasedStateMachine):
         if child in self.model and not self.strict(child):
             return
         allowed = child in self.model and child != parent
-        allowed = allowed and self.open(child) and self.holds(user, child)
+        allowed = allowed and self.kept(child) and self.holds(user, child)
         # packing again what is packed there already is no error and changes nothing
         allowed = allowed and self.model[child]["parent"] in ("", parent)
         if parent in self.model:
-            allowed = allowed and self.open(parent) and self.holds(user, parent)
+            allowed = allowed and self.kept(parent) and self.holds(user, parent)
             allowed = allowed and child not in self.chain(parent)
         fields = {"type": "AggregationEvent", "action": "ADD", "parent": parent}
         if self.attempt(user, allowed, **fields, children=[child]):
@@ -115,15 +124,19 @@ class Things(RuleBasedStateMachine):
         allowed = allowed and root["status"] in ("ok", "recalled")
         fields = {"type": "AggregationEvent", "action": "DELETE", "parent": parent}
         if self.attempt(user, allowed, **fields):
+            recalled = "recalled" in (self.model[parent]["status"], root["status"])
             for record in self.model.values():
                 if record["parent"] == parent:
                     record.update(parent="", holder=root["holder"])
+                    if recalled and record["status"] == "ok":
+                        record["status"] = "recalled"
 
     @rule(user=users, other=users, uri=things)
     def ship(self, user: str, other: str, uri: str) -> None:
         if uri not in self.model or not self.strict(uri):
             return
         allowed = self.open(uri) and not self.model[uri]["parent"] and self.holds(user, uri)
+        allowed = allowed and not self.carries_recalled(uri)
         fields = {"action": "OBSERVE", "step": "shipping", "to": receiver(PARTIES[other])}
         if self.attempt(user, allowed, **fields, epcs=[uri]):
             self.model[uri]["to"] = PARTIES[other]
@@ -189,6 +202,7 @@ class Things(RuleBasedStateMachine):
             assert found["holder"] == root["holder"]
             assert found.get("receiver", "") == root["to"]
             assert found.get("parent", "") == self.model[uri]["parent"]
+            assert (found["status"] == "recalled") == (self.model[uri]["status"] == "recalled")
             assert (found["status"] == "destroyed") == (self.model[uri]["status"] == "destroyed")
 
 
