@@ -116,7 +116,8 @@ def revoke_grant(
 
 
 def _scope(text: str) -> str:
+    """As the contract keeps it: an event's hash as hex, an identifier in its canonical form."""
     hexadecimal = text.removeprefix("ni:///sha-256;").partition("?")[0]
     if len(hexadecimal) == 64 and all(c in "0123456789abcdef" for c in hexadecimal):
-        return f"ni:///sha-256;{hexadecimal}?ver=CBV2.0"
+        return hexadecimal
     return canonical(text)
