@@ -1,4 +1,4 @@
-"""``tracemark carbon``: a footprint with the records it is the sum of."""
+"""``tracemark carbon``: a footprint with the records it is the sum of, and their verification."""
 
 from __future__ import annotations
 
@@ -8,23 +8,38 @@ from typing import Any
 import click
 
 from cli.client import Client, path_segment
-from cli.command import command, connected
+from cli.command import CONTEXT, command, connected
 from cli.errors import NEGATIVE
 from cli.output import fields, line, print_json, table
 from cli.trace import short
 
 
-@command(name="carbon")
+class _Group(click.Group):
+    """``tracemark carbon ID`` is ``tracemark carbon show ID``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names = {*self.commands, *ctx.help_option_names}
+        if args and not names & set(args[:1]):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Group, context_settings=CONTEXT)
+def carbon() -> None:
+    """Show and verify carbon records."""
+
+
+@command(carbon, "show")
 @click.argument("identifier", metavar="ID")
 @connected
-def carbon(identifier: str, as_json: bool, client: Client) -> int | None:
+def show(identifier: str, as_json: bool, client: Client) -> int | None:
     """Show the carbon footprint of the item or lot ID and recompute every record behind it.
 
     Ends with 1 when a record's activity and factor do not give the stated amount.
 
     \b
     Example:
-      tracemark carbon https://id.gs1.org/01/09521105000012/10/AL260318
+      tracemark carbon show https://id.gs1.org/01/09521105000012/10/AL260318
     """
     found = client.get(f"/v1/carbon/{path_segment(identifier)}")
     again = found["recomputation"]
@@ -49,6 +64,29 @@ def carbon(identifier: str, as_json: bool, client: Client) -> int | None:
     if found.get("truncated"):
         line("The list of records was cut at its bound.", "yellow")
     return code
+
+
+@command(carbon, "verify")
+@click.argument("event", metavar="EVENT")
+@click.argument("index", type=click.IntRange(0), metavar="INDEX")
+@click.option("--statement", required=True, metavar="TEXT", help="What was verified, and how.")
+@connected
+def verify(event: str, index: int, statement: str, as_json: bool, client: Client) -> None:
+    """Put a third party's word on the carbon record INDEX (from 0) of EVENT (its hash).
+
+    For certifiers and auditors, and nobody's own records.
+
+    \b
+    Example:
+      tracemark carbon verify 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 0 \\
+          --statement "fuel receipts seen, ISO 14083"
+    """
+    body = {"event": event, "index": index, "statement": statement}
+    answer = client.post("/v1/carbon/verifications", body)
+    if as_json:
+        print_json(answer)
+    else:
+        line(f"verified; block {answer['block']}, transaction {answer['tx_id']}")
 
 
 def kilograms(mg: int) -> str:

@@ -99,7 +99,7 @@ def run(
                 result = shown.load(
                     description, gateway.container, gateway.url, gateway.public_url, told
                 )
-            _show(result, as_json, codes=not once)
+            _show(result, as_json, codes=not once, served=not once)
             if not once:
                 _serve_until_stopped(gateway)
     except KeyboardInterrupt:
@@ -132,7 +132,7 @@ def load(home: Path, url: str, stories: Path | None, as_json: bool) -> int | Non
     address = load_profile(url=url).url
     with open_parts(home) as parts, _steps_told() as told:
         result = shown.load(description, parts, address, address, told)
-    _show(result, as_json, codes=False)
+    _show(result, as_json, codes=False, served=True)
     return None if result.valid else NEGATIVE
 
 
@@ -175,11 +175,13 @@ def _reset(home: Path) -> None:
     shutil.rmtree(home)
 
 
-def _show(result: Result, as_json: bool, codes: bool) -> None:
+def _show(result: Result, as_json: bool, *, codes: bool, served: bool) -> None:
+    """The result; with QR codes, and with the way to a gateway where one stays."""
     if as_json:
         print_json(result.to_json())
     else:
         _print(result, codes)
+        _print_way(result, served)
     sys.stdout.flush()
 
 
@@ -198,7 +200,13 @@ def _print(result: Result, codes: bool) -> None:
     line()
     line("API keys of this demonstration, one for each role", "bold")
     table(("role", "party", "key"), ((k.role, k.party, k.key) for k in result.keys))
+
+
+def _print_way(result: Result, served: bool) -> None:
     line()
+    if not served:
+        line("No server was left running: scripts/demo starts the gateway on the same data.")
+        return
     line(f"Gateway {result.url}    interface description {result.url}/openapi.json")
     line(f"  export TRACEMARK_URL={result.url} TRACEMARK_API_KEY={result.key('auditor')}")
     line(f"  .venv/bin/tracemark trace {result.stories[0].scan}")

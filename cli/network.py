@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from cli import upkeep
 from cli.command import CONTEXT, command, home_option
 from cli.errors import NEGATIVE, Unreachable, UsageFault
 from cli.network_view import describe, print_home, print_status
@@ -176,18 +177,23 @@ def fsck(home: Path, as_json: bool) -> int | None:
 
 @command(network, "backup")
 @click.argument("target", type=click.Path(path_type=Path))
+@click.option("--live", is_flag=True, help="Of a running network; TARGET's disk holds two copies.")
 @home_option
-def backup(target: Path, home: Path, as_json: bool) -> None:
-    """Copy a home, keys included, into the new file TARGET; the gateway must be stopped.
+def backup(target: Path, live: bool, home: Path, as_json: bool) -> None:
+    """Copy a home, keys included, into the new file TARGET.
+
+    The gateway must be stopped, or --live given: then everything acknowledged before the backup
+    began is in it, and what came in meanwhile may be.
 
     \b
-    Example:
+    Examples:
       tracemark network backup /backups/tracemark-2026-11-21.tar
+      tracemark network backup --live /backups/tracemark-2026-11-21.tar
     """
     from nodes.backup import backup as make
 
     with _bytes_told("backup") as told:
-        made = asdict(make(home, target, told))
+        made = asdict(make(home, target, told, live=live))
     if as_json:
         print_json({"home": str(home), "archive": str(target)} | made)
     else:
@@ -214,6 +220,15 @@ def restore(archive: Path, home: Path, as_json: bool) -> None:
     else:
         line(f"{made['files']} files are back in {home}")
         note(f"`tracemark network fsck --home {home}` re-verifies all of it")
+
+
+for _made in (
+    upkeep.rotate_key,
+    upkeep.orphans,
+    upkeep.issue_user,
+    upkeep.revoke_user,
+):
+    network.add_command(_made)
 
 
 @contextmanager

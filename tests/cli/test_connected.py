@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import tracemark
+from nodes.payloads import ErasureReceipt
 from tests.cli.test_core import REPOSITORY
 from tests.stories.loaded import Loaded
 
@@ -342,6 +343,93 @@ def test_delegation_given_and_revoked(network: Loaded) -> None:
     assert roaster("participant", "delegate", "9521106000004")[0] == 2
 
 
+def anchored(network: Loaded, lot: str, **fields: Any) -> str:
+    """A new event of the co-operative's own; its hash (64 hex)."""
+    body = document(lot, 5)
+    body["@context"].append({"tm": "urn:tracemark:ns:"})
+    body["epcisBody"]["eventList"][0].update(fields)
+    cooperative = Shell(network, "growers", "cooperative")
+    assert cooperative.json("anchor", "-", stdin=json.dumps(body))["events"] == 1
+    traced = cooperative.json("trace", f"urn:epc:class:lgtin:9521101.000002.{lot}")
+    [event] = [node for node in traced["nodes"] if node["node"] == "event"]
+    return str(event["id"]).removeprefix("ni:///sha-256;").partition("?")[0]
+
+
+def test_a_grant_is_given_listed_and_revoked(network: Loaded) -> None:
+    cooperative = Shell(network, "growers", "cooperative")
+    roaster = Shell(network, "brands", "roaster")
+    scope = anchored(network, "CLI-GRANT")
+    party = roaster.json("key", "show")["party"]
+    given = cooperative.json(
+        "grant", "give", party, scope, "--until", "2030-01-01", "--legal-basis", "contract 44"
+    )
+    assert (given["result"]["scope"], given["result"]["status"]) == (scope, "active")
+    whole = f"ni:///sha-256;{scope}?ver=CBV2.0"
+    for options in ([], ["--scope", scope], ["--scope", whole], ["--grantee", party]):
+        assert scope in {g["scope"] for g in roaster.json("grant", "list", *options)}, options
+    code, out, _ = cooperative("grant", "list", "--scope", scope)
+    assert code == 0
+    assert "2030-01-01" in out
+    assert roaster("grant", "give", party, scope)[0] == 5, "granted what is another's"
+    assert cooperative("grant", "revoke", party, scope)[0] == 0
+    [left] = cooperative.json("grant", "list", "--scope", scope)
+    assert left["status"] == "revoked"
+
+
+def test_a_payload_is_erased_with_a_receipt(network: Loaded, tmp_path: Path) -> None:
+    """An erasure without being asked, by somebody else, or whose receipt is lost."""
+    cooperative = Shell(network, "growers", "cooperative")
+    event, file = anchored(network, "CLI-ERASE"), tmp_path / "receipt.json"
+    erase = ("payload", "erase", event, "--reason", "mistake")
+    assert cooperative("payload", "receipt", event)[0] == 6
+    assert cooperative(*erase, stdin="n\n")[0] == 130
+    assert Shell(network, "brands", "watchmaker")(*erase, "--yes")[0] == 5
+    assert cooperative("payload", "erase", event, "--reason", "whim", "--yes")[0] == 2
+    code, out, _ = cooperative(*erase, "--yes", "--out", str(file))
+    assert code == 0
+    assert "GrowersMSP" in out
+    kept = json.loads(file.read_text())
+    assert cooperative.json("payload", "receipt", event) == kept
+    assert ErasureReceipt.from_json(kept).event_hash.find(event) >= 0
+    entries = cooperative.json("payload", "reads", f"ni:///sha-256;{event}?ver=CBV2.0")
+    assert [entry["action"] for entry in entries][-1] == "erase"
+    assert "refuse" in cooperative("payload", "reads", event)[1]
+    traced = cooperative.json("trace", "urn:epc:class:lgtin:9521101.000002.CLI-ERASE")
+    states = [n["evidence"]["payload"] for n in traced["nodes"] if n["node"] == "event"]
+    assert states == ["erased"]
+
+
+def test_a_carbon_record_is_verified_by_another(network: Loaded, auditor: Shell) -> None:
+    record = {
+        "stage": "production",
+        "activity": {"amount": "2", "unit": "KWH"},
+        "factor": {"id": "grid", "version": "2025", "value_mg_per_unit": "1000"},
+        "co2e_mg": 2000,
+    }
+    event = anchored(network, "CLI-CARBON", **{"tm:carbon": [record]})
+    verify = ("carbon", "verify", event, "0", "--statement", "meter readings seen")
+    assert Shell(network, "growers", "cooperative")(*verify)[0] == 5
+    assert auditor(*verify)[0] == 0
+    assert auditor(*verify)[0] == 3, "verified twice"
+    assert auditor("carbon", "verify", event, "7", "--statement", "x")[0] in (3, 6)
+    lot = "urn:epc:class:lgtin:9521101.000002.CLI-CARBON"
+    shown = auditor.json("carbon", "show", lot)
+    assert shown["recomputation"]["verified_by_third_party"] == 1
+    assert auditor.json("carbon", lot) == shown
+
+
+def test_a_running_network_is_backed_up(network: Loaded, tmp_path: Path) -> None:
+    """A backup that needs the gateway stopped, or one that does not verify."""
+    archive, copy = str(tmp_path / "live.tar"), str(tmp_path / "copy")
+    backup = ["network", "backup", archive, "--home", str(network.home)]
+    runner = CliRunner()
+    assert runner.invoke(tracemark, backup).exit_code == 2
+    assert runner.invoke(tracemark, [*backup, "--live"]).exit_code == 0
+    assert runner.invoke(tracemark, ["network", "restore", archive, "--home", copy]).exit_code == 0
+    done = runner.invoke(tracemark, ["network", "fsck", "--home", copy, "--json"])
+    assert done.exit_code == 0, done.output
+
+
 def test_product_defined_by_its_owner_only(network: Loaded) -> None:
     roaster = Shell(network, "brands", "roaster")
     made = roaster.json(
@@ -424,6 +512,12 @@ def test_demo_killed_half_way_goes_on_and_keeps_its_data(tmp_path: Path) -> None
         "producer", "processor", "carrier", "warehouse", "certifier",
         "customs", "brand", "retailer", "regulator", "auditor",
     }  # fmt: skip
+    told = subprocess.run(
+        [sys.executable, "-m", "cli.main", *args[:-1]], cwd=REPOSITORY, capture_output=True,
+        text=True, timeout=240,
+    )  # fmt: skip
+    assert "No server was left running: scripts/demo starts the gateway" in told.stdout
+    assert "TRACEMARK_URL" not in told.stdout
     third = subprocess.run(
         [sys.executable, "-m", "cli.main", *args], cwd=REPOSITORY, capture_output=True, text=True,
         timeout=240,

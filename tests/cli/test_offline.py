@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zxingcpp
 from click.testing import CliRunner
 from PIL import Image
 
+from chaincode.caller import caller_of
 from cli.documents import sources
 from cli.errors import UsageFault
 from cli.main import tracemark
 from cli.qr import scan_url
 from cli.stories import default_folder
+from nodes.embedded import EmbeddedNetwork
+from nodes.identity.signer import load_signer, signer_from_msp
+from nodes.payloads import NewPayload
 from tests.cli.test_core import run
 
 COFFEE = default_folder() / "coffee"
@@ -27,6 +33,12 @@ def invoke(*args: str, stdin: str | bytes | None = None) -> tuple[int, str, str]
     done = CliRunner().invoke(tracemark, list(args), input=stdin)
     assert "Traceback" not in done.output
     return done.exit_code, done.stdout, done.stderr
+
+
+def run_json(*args: str) -> Any:
+    code, out, err = invoke(*args, "--json")
+    assert code == 0, (out, err)
+    return json.loads(out)
 
 
 # -- epcis ----------------------------------------------------------------------------------------
@@ -185,6 +197,58 @@ def test_backup_and_restore_give_the_same_home(tmp_path: Path) -> None:
     assert invoke("network", "restore", archive, "--home", home)[0] == 2, "overwrote a home"
     done = subprocess.run(["diff", "-r", home, copy], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_node_gets_a_new_key_and_orphans_are_found(tmp_path: Path) -> None:
+    """A rotation that loses payloads; orphans that no command shows."""
+    home = tmp_path / "home"
+    invoke("network", "init", str(NETWORK), "--home", str(home))
+    new = NewPayload(b"{}", bytes(32), f"ni:///sha-256;{'ab' * 32}?ver=CBV2.0", "urn:x:farm")
+    two_days_ago = time.time_ns() // 1_000_000 - 48 * 3_600_000
+    folder = home / "nodes" / "growers" / "payloads"
+    with EmbeddedNetwork.open(home) as network:
+        store = network.node("GrowersMSP").payloads
+        store._vault.clock_ms = lambda: two_days_ago
+        commitment = store.put(new)
+    before = (folder / "node.key").read_bytes()
+    shown = run_json("network", "rotate-key", "growers", "--home", str(home))
+    assert shown == {"msp_id": "GrowersMSP", "rewrapped": 1}
+    assert (folder / "node.key").read_bytes() != before
+    with EmbeddedNetwork.open(home) as network:
+        assert network.node("GrowersMSP").payloads.verify(commitment).payload == b"{}"
+        code, _, err = invoke("network", "orphans", "--home", str(home))
+        assert code == 2, "two processes on one store"
+        assert "stop that process first" in err
+    assert invoke("network", "rotate-key", "nobody", "--home", str(home))[0] == 2
+    orphans = ("network", "orphans", "--home", str(home))
+    assert invoke(*orphans, "--grace-hours", "0.5")[0] == 2
+    assert run_json(*orphans, "--grace-hours", "72")["orphans"] == []
+    [found] = run_json(*orphans)["orphans"]
+    assert (found["msp_id"], found["commitment"]) == ("GrowersMSP", commitment)
+    assert run_json(*orphans, "--collect")["collected"] is True
+    assert run_json(*orphans)["orphans"] == []
+
+
+def test_a_user_s_key_leaves_the_home(tmp_path: Path) -> None:
+    """A key that stays behind where it was to be handed over; a second user over the first."""
+    home, out = tmp_path / "home", tmp_path / "line2"
+    invoke("network", "init", str(NETWORK), "--home", str(home))
+    user = ("network", "issue-user", "growers", "line2", "--home", str(home))
+    made = run_json(*user, "--party", "9521101000009", "--out", str(out))
+    assert made["tracemark.party"] == "https://id.gs1.org/417/9521101000009"
+    signer = signer_from_msp("GrowersMSP", out)
+    assert caller_of("GrowersMSP", signer.certificate).party == made["tracemark.party"]
+    kept = home / "organizations" / "growers" / "users" / "line2" / "msp"
+    assert list(kept.rglob("*_sk")) == []
+    assert (kept / "signcerts").is_dir()
+    assert invoke(*user)[0] == 2, "replaced a user's certificate unasked"
+    assert invoke(*user, "--renew", "--out", str(out))[0] == 2, "wrote over a key"
+    assert invoke(*user, "--renew", "--party", "9521101000001")[0] == 2, "wrong check digit"
+    assert invoke(*user, "--renew")[0] == 0
+    assert load_signer(home, "growers", "line2").certificate != signer.certificate
+    revoke = ("network", "revoke-user", "growers")
+    assert run_json(*revoke, "line2", "--home", str(home))["revoked"]
+    assert invoke(*revoke, "nobody", "--home", str(home))[0] == 2
 
 
 def test_fsck_of_what_is_no_home_finds_that(tmp_path: Path) -> None:
