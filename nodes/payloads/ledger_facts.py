@@ -105,10 +105,14 @@ def reader_of(state: StateReader, msp_id: str, certificate: bytes, legal_basis: 
 
 
 def _events(state: StateReader, event_hash: str, commitment: str) -> list[Record]:
-    """The chain's records of the event with this payload: an event or its error declaration."""
+    """The chain's records of the event with this payload: an event or error declarations of it.
+
+    A declaration lies below its event's hash under the party that made it.
+    """
     digest = event_digest(event_hash)
-    found = (record(state, kind, digest) for kind in ("event", "error"))
-    return [event for event in found if event and event["commitment"] == commitment]
+    event = record(state, "event", digest)
+    found = [*([event] if event else []), *below(state, "error", digest)]
+    return [entry for entry in found if entry["commitment"] == commitment]
 
 
 def _scopes(events: Collection[Record], event_hash: str) -> list[str]:

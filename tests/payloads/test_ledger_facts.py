@@ -268,3 +268,19 @@ def test_readers_are_who_the_registry_says() -> None:
     assert reader_of(state, "GrowMSP", b"nonsense").party is None
     chain.call(OFFICE, "participant:suspend", id=FARM, reason="x")
     assert not reader_of(chain.reader(), "GrowMSP", certificates[FARM]).active
+
+
+def test_a_declaration_s_payload_is_found_on_the_chain() -> None:
+    """Defect: declarations lie below their party, were not found, and their payloads collected."""
+    chain = Chain()
+    made = chain.capture(FARM, "ObjectEvent", "commissioning", action="ADD", epcList=[BAG])
+    record = loads(chain.reader().get_state(f"\0event\0{made[14:78]}\0") or b"")
+    projection = record["projection"] | {"error": {"time_ms": chain.time_ms}}
+    entry = {"hash": made, "commitment": "ab" * 32, "projection": projection}
+    assert not chain.call(FARM, "event:capture", events=[entry])["refused"]
+    facts = StateFacts(chain.reader)
+    asked = [(made, made[14:78]), (made, "ab" * 32), (made, "cd" * 32)]
+    assert facts.anchored(asked) == [True, True, False]
+    declaration = PayloadMeta("ab" * 32, made, COOP, Residency.PARTNERS, "CO", "x", 1, 1)
+    assert Relation.MADE in facts.relations(FARM, declaration)
+    assert not facts.relations(STRANGER, declaration)
