@@ -54,6 +54,7 @@ def anchor(session: Session, args: Arguments) -> Record:
     issuer = session.acting_for(actor, "certificate:anchor")
     own = session.party()["id"]
     licence = _entitlement(session, issuer, record)
+    _require_known(session, record["subject"])
     if session.records.get(certificate_key(record["id"])) is not None:
         raise Refusal(
             "CERTIFICATE_EXISTS",
@@ -168,6 +169,21 @@ def _entitlement(session: Session, issuer: Record, record: Record) -> str:
         f"kind entered by an authority is accepted (and {OWN_GOODS!a} for goods of one's own).",
         "/type",
     )
+
+
+def _require_known(session: Session, subject: str) -> None:
+    """Goods under `enforce` exist before they are certified: a made-up serial number does not."""
+    found = parse(subject)
+    product = session.records.get(product_key(found.gtin)) if found.gtin is not None else None
+    if product is None or product["mode"] != "enforce" or found.kind == "gtin":
+        return
+    if not any(session.records.get(name) for name in (item_key(subject), lot_key(subject))):
+        raise Refusal(
+            "UNKNOWN_IDENTIFIER",
+            f"{subject} was never commissioned; goods on the ledger, or their GTIN, are accepted "
+            "as subject.",
+            "/subject",
+        )
 
 
 def _made_or_owned(session: Session, party: str, subject: str) -> bool:

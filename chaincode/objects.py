@@ -125,8 +125,10 @@ def _note(run: EventRun, identifier: Identifier, where: str) -> None:
         record = items.adopt(run, enforced, identifier, _NOTE, where)
     root = items.outermost(run, record)
     items.check_open(run, enforced, record, root, "hold", where)
-    parties = (root.get("holder", run.actor), record.get("owner"), run.receiver, *run.senders())
-    if run.actor not in parties and not run.roles & OBSERVERS:
+    theirs = {root.get("holder", run.actor), owners.owner_of(record, root)}
+    ends = {run.receiver, run.buyer, *run.senders()}
+    party = run.actor in theirs or (run.actor in ends and bool(theirs & ends))
+    if not party and not run.roles & OBSERVERS:
         items.require_holder(run, enforced, record, root, where, "a business transaction")
     run.touch(name, record)
     run.place(identifier.uri, name, None, items.weight_of(run, identifier, record))

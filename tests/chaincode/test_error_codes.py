@@ -122,6 +122,7 @@ def verification(world: World, user: str, twice: bool = False) -> Refusal:
 def certified(world: World, user: str, function: str, **argument: Any) -> Refusal:
     licensed = {"id": party_id(6), "licence": licence()}
     world.call("regulator", "participant:addLicence", licensed)
+    world.do("maker", action="ADD", epcs=[certificate(world)["subject"]])
     world.call("labo", "certificate:anchor", certificate(world))
     if function == "certificate:anchor":
         argument = certificate(world)

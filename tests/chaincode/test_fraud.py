@@ -457,6 +457,21 @@ def test_a_former_delegate_no_longer_changes_certificates(goods: World) -> None:
     assert goods.refused("mill", "certificate:revoke", argument).code == "CERTIFICATE_NOT_YOURS"
 
 
+def test_a_made_up_serial_number_is_not_certified(goods: World) -> None:
+    goods.call("regulator", "participant:addLicence", {"id": party_id(6), "licence": licence()})
+    argument = {**certificate(goods), "subject": sgtin("MADE-UP")}
+    assert goods.refused("labo", "certificate:anchor", argument).code == "UNKNOWN_IDENTIFIER"
+    goods.call("labo", "certificate:anchor", {**argument, "subject": WATCH})
+
+
+def test_naming_oneself_makes_no_party_to_a_deal(goods: World) -> None:
+    event = {"type": "TransactionEvent", "action": "ADD", "epcs": [WATCH]}
+    own = to(("owning_party", MILL))
+    assert goods.no("mill", **event, source=own).code == "NOT_HOLDER"
+    order = {"source": to(("possessing_party", MAKER)), "to": to(("possessing_party", MILL))}
+    goods.do("mill", **event, **order)  # a buyer's order, with both sides named
+
+
 def test_watching_a_lot_gives_no_say_over_its_documents(goods: World) -> None:
     goods.do("carrier", action="OBSERVE", step="transporting", quantities=[qty(L, "1")])
     argument = {"grantee": MILL, "scope": L}
