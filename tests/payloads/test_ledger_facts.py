@@ -284,3 +284,79 @@ def test_a_declaration_s_payload_is_found_on_the_chain() -> None:
     declaration = PayloadMeta("ab" * 32, made, COOP, Residency.PARTNERS, "CO", "x", 1, 1)
     assert Relation.MADE in facts.relations(FARM, declaration)
     assert not facts.relations(STRANGER, declaration)
+
+
+OTHER = "https://id.gs1.org/01/09521234000020/10/MINE"
+CASE = "https://id.gs1.org/00/095212340000000024"
+CLAIMS: dict[str, dict[str, Any]] = {
+    "observe": {"kind": "ObjectEvent", "action": "OBSERVE", "quantityList": kilos(CHERRIES, 1)},
+    "receive": {
+        "kind": "ObjectEvent", "step": "receiving", "action": "OBSERVE",
+        "quantityList": kilos(CHERRIES, 1), "epcList": [BAG],
+    },
+    "ship": {
+        "kind": "ObjectEvent", "step": "shipping", "action": "OBSERVE", "epcList": [BAG],
+        "destinationList": [{"type": "possessing_party", "destination": STRANGER}],
+    },
+    "make again": {
+        "kind": "ObjectEvent", "step": "commissioning", "action": "ADD", "epcList": [BAG],
+        "quantityList": kilos(CHERRIES, 1),
+    },
+    "consume": {
+        "kind": "TransformationEvent", "step": "creating_class_instance",
+        "inputQuantityList": kilos(CHERRIES, 1), "outputQuantityList": kilos(OTHER, 1),
+    },
+    "turn out": {
+        "kind": "TransformationEvent", "step": "creating_class_instance",
+        "inputQuantityList": kilos(OTHER, 1), "outputQuantityList": kilos(CHERRIES, 1),
+    },
+    "pack": {
+        "kind": "AggregationEvent", "step": "packing", "action": "ADD", "parentID": CASE,
+        "childEPCs": [BAG], "childQuantityList": kilos(CHERRIES, 1),
+    },
+    "fasten": {
+        "kind": "AssociationEvent", "action": "ADD", "parentID": CASE, "childEPCs": [BAG],
+    },
+    "trade": {
+        "kind": "TransactionEvent", "action": "ADD", "epcList": [BAG],
+        "quantityList": kilos(CHERRIES, 1), "bizTransactionList": [{"bizTransaction": "urn:x:1"}],
+    },
+}  # fmt: skip
+
+
+def made_goods(chain: Chain) -> list[PayloadMeta]:
+    made = {"kind": "ObjectEvent", "step": "commissioning", "action": "ADD"}
+    return [
+        meta(chain.capture(FARM, **made, quantityList=kilos(CHERRIES, 100))),
+        meta(chain.capture(FARM, **made, epcList=[BAG])),
+    ]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_claim_to_goods_makes_no_partner(claim: str) -> None:
+    """Defect: under policy `report` a stranger claimed the goods and read the partners' payloads.
+
+    Neither does it help to hand what was claimed on to a friend, and no true partner loses by it.
+    """
+    chain = Chain()
+    payloads = made_goods(chain)
+    chain.capture(STRANGER, **CLAIMS[claim])
+    ends = {
+        "sourceList": [{"type": "possessing_party", "source": STRANGER}],
+        "destinationList": [{"type": "possessing_party", "destination": CARRIER}],
+    }
+    goods = {"action": "OBSERVE", "epcList": [BAG], "quantityList": kilos(CHERRIES, 1), **ends}
+    chain.capture(STRANGER, "ObjectEvent", "shipping", **goods)
+    chain.capture(CARRIER, "ObjectEvent", "receiving", **goods)
+    ends = {
+        "sourceList": [{"type": "possessing_party", "source": FARM}],
+        "destinationList": [{"type": "possessing_party", "destination": MILL}],
+    }
+    goods = {"action": "OBSERVE", "quantityList": kilos(CHERRIES, 50), **ends}
+    chain.capture(FARM, "ObjectEvent", "shipping", **goods)
+    chain.capture(MILL, "ObjectEvent", "receiving", **goods)
+    facts = StateFacts(chain.reader)
+    for payload in payloads:
+        assert not facts.relations(STRANGER, payload)
+        assert not facts.relations(CARRIER, payload)
+    assert facts.relations(MILL, payloads[0])
