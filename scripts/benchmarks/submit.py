@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import orjson
 from network import GTIN, Bench
 
+from chaincode.codec import encode
 from chaincode.projection import project
 from gateway.epcis.hash import event_hash
 
 EPCIS_CONTEXT = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"]
-SUBMITTERS = 2
+SUBMITTERS = 1
 BASE_TIME = "2026-01-05T08:00:00.000Z"
 
 
@@ -39,7 +39,7 @@ def capture_argument(serial: str) -> bytes:
     event = commission_event(serial)
     name = event_hash(event, EPCIS_CONTEXT)
     entry = {"hash": name, "commitment": name[14:78], "projection": project(event)}
-    return orjson.dumps({"events": [entry], "on_error": "rollback"})
+    return encode({"events": [entry], "on_error": "rollback"})
 
 
 def throughput(
