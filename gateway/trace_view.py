@@ -37,6 +37,9 @@ _ITEMS = (
     ("output_quantities", "output"),
     ("losses", "loss"),
 )
+_WHAT = ("action", "step", "disposition")
+_WHERE = ("read_point", "location", "country")
+_ASIDE = ("event_id", "transformation_id", "transactions", "expiry")
 _OUTWARD = frozenset({"output"})
 
 
@@ -85,36 +88,43 @@ def event_json(event: TracedEvent, payload: str) -> Json:
             "time_ms": event.time_ms,
             "recorded_ms": record["time_ms"],
         },
-        "who": _present(
-            party=record["party"],
-            submitted_by=record.get("submitted_by"),
-            msp=record["msp"],
-            sources=get("from"),
-            destinations=get("to"),
-        ),
-        "what": _present(action=get("action"), step=get("step"), disposition=get("disposition")),
-        "where": _present(
-            read_point=get("read_point"), location=get("location"), country=get("country")
-        ),
+        "who": _who(record, projection),
+        "what": _those(projection, _WHAT),
+        "where": _those(projection, _WHERE),
         "items": _items(projection),
         "evidence": _evidence(event, payload),
+        **_those(projection, _ASIDE),
     }
-    for name in ("event_id", "transformation_id", "transactions", "expiry"):
-        if get(name) is not None:
-            out[name] = get(name)
     if record.get("carbon"):
         out["carbon"] = record["carbon"]
     return out
 
 
+def _who(record: Json, projection: Json) -> Json:
+    out: Json = {"party": record["party"], "msp": record["msp"]}
+    if "submitted_by" in record:
+        out["submitted_by"] = record["submitted_by"]
+    if "from" in projection:
+        out["sources"] = projection["from"]
+    if "to" in projection:
+        out["destinations"] = projection["to"]
+    return out
+
+
+def _those(projection: Json, names: Sequence[str]) -> Json:
+    """The named fields that are there: absent ones are left out of a projection."""
+    return {name: projection[name] for name in names if name in projection}
+
+
 def iso_time(time_ms: int, zone: str | None) -> str:
     """ISO 8601 in the event's own zone ("+02:00"); UTC where none is known."""
+    seconds, thousandths = divmod(time_ms, 1000)
     try:
-        at = datetime.fromtimestamp(time_ms // 1000, _zone(zone))
+        text = datetime.fromtimestamp(seconds, _zone(zone)).isoformat()
     except (OverflowError, ValueError, OSError):
         return f"{time_ms} ms"
-    text = at.replace(microsecond=time_ms % 1000 * 1000).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    offset = text[19:]
+    return f"{text[:19]}.{thousandths:03d}{'Z' if offset == '+00:00' else offset}"
 
 
 @lru_cache(maxsize=256)
@@ -150,7 +160,9 @@ def _items(projection: Json) -> list[Json]:
     if projection.get("parent") is not None:
         out.append({"id": projection["parent"], "role": "parent"})
     for name, role in _ITEMS:
-        for entry in projection.get(name) or ():
+        if name not in projection:
+            continue
+        for entry in projection[name]:
             if isinstance(entry, str):
                 out.append({"id": entry, "role": role})
             else:

@@ -24,6 +24,8 @@ class TracedEvent:
     projection: Record = field(init=False)
     time_ms: int = field(init=False)  # event time, UTC
     follows: bool = field(init=False)  # no error declaration, and none voids it
+    parent: str | None = field(init=False)  # the container, of an aggregation or association
+    removes: bool = field(init=False)  # whether it takes children out of the parent
     inputs: dict[str, None] = field(init=False)
     outputs: dict[str, None] = field(init=False)
     children: dict[str, None] = field(init=False)  # only where parent is set
@@ -34,18 +36,12 @@ class TracedEvent:
         self.follows = not self.declaration and self.voided_by is None
         self.inputs = _ids(self.projection, "inputs", "input_quantities")
         self.outputs = _ids(self.projection, "outputs", "output_quantities")
-        contains = self.projection["type"] in _CONTAINING
-        self.children = _ids(self.projection, "children", "child_quantities") if contains else {}
-
-    @property
-    def parent(self) -> str | None:
-        """The container, of an aggregation or association."""
-        return self.projection.get("parent") if self.projection["type"] in _CONTAINING else None
-
-    @property
-    def removes(self) -> bool:
-        """Whether it takes children out of the parent."""
-        return self.projection.get("action") == "DELETE"
+        self.removes = self.projection.get("action") == "DELETE"
+        if self.projection["type"] in _CONTAINING:
+            self.parent = self.projection.get("parent")
+            self.children = _ids(self.projection, "children", "child_quantities")
+        else:
+            self.parent, self.children = None, {}
 
     def boards(self, identifier: str) -> str | None:
         """The container the event puts `identifier` into, or sees it in."""
@@ -76,6 +72,8 @@ class Trace:
 
 def _ids(projection: Record, plain: str, counted: str) -> dict[str, None]:
     """Identifiers of a plain list and of a list with quantities, in order, each once."""
+    if plain not in projection and counted not in projection:
+        return {}
     out = dict.fromkeys(projection.get(plain) or ())
     for entry in projection.get(counted) or ():
         out[entry["id"]] = None
