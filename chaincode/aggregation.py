@@ -164,11 +164,23 @@ def _open_container(run: EventRun, parent: Identifier) -> Record:
             run.records.put(name, found)
     else:
         root = items.outermost(run, found)
+        # an empty one that was only seen so far becomes the packer's
+        seen = "adopted" in found and root is found and not {"contents", "lots"} & found.keys()
+        if not enforced and not seen and (not items.is_holder(run, root) or "receiver" in root):
+            enforced = _packs_enforced(run)  # goods do not vanish in somebody else's container
         items.check_open(run, enforced, found, root, "pack", "/parent")
         items.require_holder(run, enforced, found, root, "/parent", "packing")
+        if seen:
+            found = {**run.edit(name, found), "holder": run.actor}
+            found.pop("receiver", None)
     fresh = items.moved(run, name, found, "/parent")
     fresh.setdefault("holder", run.actor)  # seen before, held by nobody known
     return fresh
+
+
+def _packs_enforced(run: EventRun) -> bool:
+    goods = run.goods("children", "child_quantities")
+    return any(run.enforced(child, run.records.get(item_key(child.uri))) for child, _, _ in goods)
 
 
 def _pack_item(

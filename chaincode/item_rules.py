@@ -341,8 +341,8 @@ def _handle(
     root: Record,
     where: str,
 ) -> None:
-    at_rest = "receiver" not in root
-    if is_holder(run, root) and at_rest:
+    at_rest, outside = "receiver" not in root, _outside(run, root)
+    if is_holder(run, root) and at_rest and not outside:
         fresh = moved(run, name, record, where)
         if "holder" not in root and run.roles & HANDLERS:
             fresh["holder"] = run.actor
@@ -353,7 +353,10 @@ def _handle(
             fresh["disposition"] = run.disposition
         run.records.put(name, fresh)
     else:
-        require_holder(run, enforced, record, root, where, op.step or "this event")
+        if outside:
+            _require_say(run, enforced, record, op.step or "this event", where)
+        else:
+            require_holder(run, enforced, record, root, where, op.step or "this event")
         run.touch(name, record)
 
 

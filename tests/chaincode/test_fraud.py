@@ -89,6 +89,13 @@ def test_goods_packed_into_a_case_on_a_pallet_guard_the_pallet(goods: World) -> 
     assert goods.no("mill", **event, to=receiver(MILL)).code == "NOT_HOLDER"
 
 
+def test_goods_do_not_vanish_in_somebody_elses_container(goods: World) -> None:
+    goods.do("mill", action="ADD", epcs=[CASE])
+    event = {"type": "AggregationEvent", "action": "ADD", "parent": CASE}
+    assert goods.no("maker", **event, children=[WATCH]).code == "NOT_HOLDER"
+    assert goods.no("maker", **event, child_quantities=[qty(L, "1")]).code == "NOT_HOLDER"
+
+
 def test_a_tower_of_containers_has_one_holder(goods: World) -> None:
     """Would catch a former holder who still unpacks what lies very deep in sold containers."""
     for step in range(3):
@@ -352,6 +359,12 @@ def sold(goods: World) -> World:
 def test_what_a_customer_has_is_not_ended_by_strangers(sold: World, event: dict[str, Any]) -> None:
     for user in ("carrier", "mill"):
         assert sold.no(user, epcs=[WATCH], **event).code == "NOT_HOLDER"
+
+
+def test_noticing_a_sold_watch_does_not_make_it_ones_own(sold: World) -> None:
+    sold.do("brand", action="OBSERVE", step="inspecting", epcs=[WATCH])
+    sold.do("carrier", action="OBSERVE", step="transporting", epcs=[WATCH])
+    assert "holder" not in sold.item(WATCH)
 
 
 def test_a_stolen_watch_is_not_laundered(sold: World) -> None:
