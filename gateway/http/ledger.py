@@ -110,7 +110,7 @@ def evaluate(request: SignedRequest, container: ContainerDep) -> dict[str, Any]:
     proposal = container.ledger.proposal_from(
         _bytes(request.proposal, "/proposal"), _bytes(request.signature, "/signature")
     )
-    return {"tx_id": proposal.tx_id, "result": _result(proposal.evaluate())}
+    return {"tx_id": proposal.tx_id, **_result(proposal.evaluate())}
 
 
 @router.post("/endorsements", summary="Have a signed proposal endorsed")
@@ -122,7 +122,7 @@ def endorse(request: SignedRequest, container: ContainerDep) -> dict[str, Any]:
     transaction = proposal.endorse()
     return {
         "tx_id": transaction.tx_id,
-        "result": _result(transaction.result),
+        **_result(transaction.result),
         "transaction": _text(transaction.to_bytes()),
         "digest": _text(transaction.digest),
     }
@@ -255,5 +255,9 @@ def _text(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def _result(data: bytes) -> Any:
-    return orjson.loads(data) if data else None
+def _result(data: bytes) -> dict[str, Any]:
+    """`result`; of a system chaincode, whose answers are no JSON, `result_base64` beside null."""
+    try:
+        return {"result": orjson.loads(data) if data else None}
+    except orjson.JSONDecodeError:
+        return {"result": None, "result_base64": _text(data)}

@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import re
+from hashlib import sha256
 from typing import Any
 
 import httpx
 import pytest
+from fabric_protos.common.ledger_pb2 import BlockchainInfo
 from sqlalchemy import select
 
+from gateway.ledger.proposal import new_proposed_transaction
 from gateway.readmodel.tables import events
 from nodes.identity.issue import issue_user
+from nodes.identity.signature import sign_digest
+from nodes.identity.signer import load_signer
 from tests.gateway.running import Gateway, party
 from tests.gateway.test_access import code
 
@@ -194,3 +199,20 @@ def test_metrics_and_logs_name_a_route_as_it_is_called(gateway: Gateway) -> None
     assert {"/epcis/v2/bizSteps", "/epcis/v2/queries/{name}"} <= routes
     known = ("/v1", "/epcis/v2", "/healthz", "/readyz", "/metrics", "/problems", "/verify", "/qr")
     assert [route for route in routes if not route.startswith(known)] in ([], ["unmatched"])
+
+
+def test_a_system_chaincode_s_answer_is_passed_on(gateway: Gateway) -> None:
+    """Defect: a signed query of qscc, whose answers are protobuf, ended as 500."""
+    signer = load_signer(gateway.container.home, "growers", "farm")
+    asked = new_proposed_transaction(
+        "trace", "qscc", signer.serialized, (b"GetChainInfo", b"trace")
+    )
+    digest = sha256(asked.proposal.proposal_bytes).digest()
+    body = {
+        "proposal": base64.b64encode(asked.SerializeToString()).decode(),
+        "signature": base64.b64encode(sign_digest(signer.key, digest)).decode(),
+    }
+    answer = gateway.client().post("/v1/ledger/evaluations", json=body)
+    assert answer.status_code == 200, answer.text
+    info = BlockchainInfo.FromString(base64.b64decode(answer.json()["result_base64"]))
+    assert info.height == gateway.container.ledger.chain_info(gateway.container.signer).height
