@@ -270,9 +270,10 @@ def _remove(
 
 def _outside(run: EventRun, record: Record) -> bool:
     """Whether goods are with somebody outside the network: sold, to nobody registered."""
+    if record["status"] != "sold":
+        return False
     holder = record.get("holder")
-    unregistered = holder is None or run.records.get(party_key(holder)) is None
-    return record["status"] == "sold" and unregistered
+    return holder is None or run.records.get(party_key(holder)) is None
 
 
 def _require_say(run: EventRun, enforced: bool, record: Record, doing: str, where: str) -> None:

@@ -45,13 +45,15 @@ def commission(run: EventRun, identifier: Identifier, record: Record | None, whe
     run.require_maker(enforced, makers, identifier, where)
     fresh: Record = {"id": uri, "status": "active", "holder": run.actor}
     if record is not None:
-        theirs = identifier.gtin is None and record.get("holder", run.actor) != run.actor
+        used = bool({"holder", "contents", "lots"} & record.keys())
+        theirs = identifier.gtin is None and used and record.get("holder") != run.actor
         if not record.get("adopted") or theirs:
+            by = record.get("maker") or record.get("holder") or "another event"
             run.breach(
                 enforced,
                 "ALREADY_COMMISSIONED",
-                f"{uri} was commissioned before by {record.get('maker') or record.get('holder')}; "
-                "an identifier that was never used is accepted.",
+                f"{uri} was commissioned before by {by}; an identifier that was never used is "
+                "accepted.",
                 where,
             )
             run.touch(name, record)
