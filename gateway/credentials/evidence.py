@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, func, select
 
 from chaincode.identifiers import parse
 from gateway.credentials import readings
@@ -13,6 +13,7 @@ from gateway.credentials.document import Fact
 from gateway.credentials.history import History, Record, history
 from gateway.credentials.port import Anchor, EvidenceUnavailable, FactState, Issuer, ProductState
 from gateway.credentials.records import anchor_of, footprint_value, state_of
+from gateway.database import select_in
 from gateway.readmodel import tables
 
 Footprint = Callable[[str], Record | None]
@@ -93,14 +94,10 @@ class LedgerEvidence:
 
     def recalled_source(self, ancestors: Sequence[str]) -> ProductState | None:
         """A recalled lot or item among what a product was made from, or None."""
-        for table in (tables.lots, tables.items):
-            for start in range(0, len(ancestors), 400):
-                rows = self._connection.execute(
-                    select(table.c.record).where(table.c.id.in_(ancestors[start : start + 400]))
-                )
-                for (raw,) in rows:
-                    if orjson.loads(raw)["status"] == "recalled":
-                        return ProductState("source_recalled")
+        for query in (_LOTS, _ITEMS):
+            for (raw,) in select_in(self._connection, query, ancestors):
+                if orjson.loads(raw)["status"] == "recalled":
+                    return ProductState("source_recalled")
         return None
 
     def product_record(self, gtin: str | None) -> Record | None:
@@ -205,24 +202,21 @@ class LedgerEvidence:
     def _record(self, kind: str, key: str) -> Record | None:
         """A record by its key, read once."""
         if (kind, key) not in self._records:
-            raw = self._connection.scalar(_BY_KEY[kind], {"key": key})
-            self._records[kind, key] = None if raw is None else orjson.loads(raw)
+            rows = select_in(self._connection, _BY_KEY[kind], [key])
+            self._records[kind, key] = orjson.loads(rows[0][0]) if rows else None
         return self._records[kind, key]
 
 
+_ITEMS = "SELECT record FROM items WHERE id {list}"
+_LOTS = "SELECT record FROM lots WHERE id {list}"
 _BY_KEY = {
-    table.name: select(table.c.record).where(table.c[key] == bindparam("key"))
-    for table, key in (
-        (tables.certificates, "id"),
-        (tables.participants, "id"),
-        (tables.products, "gtin"),
-        (tables.items, "id"),
-        (tables.lots, "id"),
-    )
+    "certificates": "SELECT record FROM certificates WHERE id {list}",
+    "participants": "SELECT record FROM participants WHERE id {list}",
+    "products": "SELECT record FROM products WHERE gtin {list}",
+    "items": _ITEMS,
+    "lots": _LOTS,
+    "events": "SELECT record FROM events WHERE hash {list} AND declaration = 0",
 }
-_BY_KEY["events"] = select(tables.events.c.record).where(
-    tables.events.c.hash == bindparam("key"), tables.events.c.declaration == 0
-)
 
 
 def _same(equal: bool) -> FactState:
