@@ -62,7 +62,7 @@ CODES: Final[dict[str, str]] = {
     "OUT_OF_ORDER": "The event is older than the identifier's last movement.",
     "ALREADY_COMMISSIONED": "The identifier was commissioned before.",
     "UNKNOWN_IDENTIFIER": "The identifier was never commissioned.",
-    "NOT_MAKER": "Only the party that commissioned the identifier may do this.",
+    "NOT_MAKER": "Only the maker may do this: who commissioned it, or whom its product names.",
     "NOT_HOLDER": "Only the holder may do this.",
     "NOT_OWNER": "Only the owner may do this.",
     "NOT_IN_TRANSIT": "The goods were not shipped.",

@@ -113,14 +113,16 @@ class EventRun:
         """Breach ROLE_NOT_ALLOWED or NOT_MAKER unless the party may commission this product."""
         self.require_roles(enforced, allowed, f"commissioning {identifier.uri}", where)
         product = self.product(identifier)
-        if product is None or "makers" not in product:
+        if product is None or self.actor == product["owner"]:
             return
-        if self.actor != product["owner"] and self.actor not in product["makers"]:
+        makers = product.get("makers", ())
+        if self.actor not in makers:
             self.breach(
                 enforced,
                 "NOT_MAKER",
                 f"{identifier.uri} may be commissioned by its product's owner {product['owner']} "
-                f"and the makers it named; {self.actor} is not among them.",
+                f"and the makers it named ({', '.join(makers) or 'none'}); "
+                f"{self.actor} is not among them.",
                 where,
             )
 

@@ -126,7 +126,7 @@ class Loader:
             if known is None:
                 known = {record["gtin"] for record in client.records("/v1/products")}
             if product.gtin not in known:
-                client.post("/v1/products", _definition(product))
+                client.post("/v1/products", _definition(story, product))
                 self.told(f"{product.name} is defined")
 
     def anchor(self, story: Story, journal: Journal | None) -> int:
@@ -210,7 +210,7 @@ class Loader:
         self.told(f"{delegate.name} may act for {principal.name}")
 
 
-def _definition(product: Product) -> dict[str, Any]:
+def _definition(story: Story, product: Product) -> dict[str, Any]:
     body: dict[str, Any] = {
         "gtin": product.gtin,
         "name": product.name,
@@ -220,4 +220,6 @@ def _definition(product: Product) -> dict[str, Any]:
     for name in ("brand", "mass_g", "max_yield"):
         if value := getattr(product, name):
             body[name] = str(value)
+    if product.makers:
+        body["makers"] = [story.party(maker).id for maker in product.makers]
     return body

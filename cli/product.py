@@ -52,6 +52,8 @@ def show(gtin: str, as_json: bool, client: Client) -> None:
 @click.option("--unit", default="", metavar="CODE", help="UN/CEFACT Rec 20 unit [EA].")
 @click.option("--mass-g", default="", metavar="GRAMS", help="Mass of one unit.")
 @click.option("--max-yield", default="", metavar="RATIO", help="Most mass out per mass in [1].")
+@click.option("--maker", "makers", multiple=True, metavar="ID",
+              help="Party besides the owner who may commission it; may be repeated.")  # fmt: skip
 @click.option("--actor", default="", metavar="ID", help="Party to act for, under a delegation.")
 @connected
 def define(
@@ -62,6 +64,7 @@ def define(
     unit: str,
     mass_g: str,
     max_yield: str,
+    makers: tuple[str, ...],
     actor: str,
     as_json: bool,
     client: Client,
@@ -77,6 +80,7 @@ def define(
         "unit": unit.upper(),
         "mass_g": mass_g,
         "max_yield": max_yield,
+        "makers": list(makers),
         "actor": actor,
     }
     body = {"gtin": _digits(gtin), "name": name, "mode": mode}
@@ -97,3 +101,4 @@ def _digits(gtin: str) -> str:
 def _print_product(record: Mapping[str, Any]) -> None:
     names = ("gtin", "name", "brand", "mode", "unit", "mass_g", "max_yield", "disclosure", "owner")
     fields((name.replace("_", " "), record.get(name)) for name in names)
+    fields(("maker", maker) for maker in record.get("makers", ()))

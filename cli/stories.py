@@ -72,7 +72,7 @@ class Delegation(_Strict):
 
 
 class Product(_Strict):
-    """A product definition; `mass_g` is grams per unit."""
+    """A product definition; `mass_g` is grams per unit, `makers` may commission it too."""
 
     gtin: str = Field(pattern=r"^\d{14}$")
     name: str
@@ -82,6 +82,7 @@ class Product(_Strict):
     unit: str = "EA"
     mass_g: str | int | None = None
     max_yield: str | None = None
+    makers: tuple[Key, ...] = ()
     disclosure: str = "open"
 
 
@@ -132,6 +133,7 @@ class Story(_Strict):
         named = [capture.by for capture in self.captures]
         named += [capture.actor for capture in self.captures if capture.actor]
         named += [product.defined_by for product in self.products]
+        named += [maker for product in self.products for maker in product.makers]
         named += [issue.by for issue in self.certificates]
         named += [key for entry in self.delegations for key in (entry.principal, entry.delegate)]
         for key in named:

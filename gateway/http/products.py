@@ -46,6 +46,12 @@ class Product(BaseModel):
     unit: str | None = Field(None, pattern=r"^[A-Z0-9]{2,3}$", description="UN/CEFACT Rec 20.")
     max_yield: Decimal | None = Field(None, description="Most output per input, e.g. 1.00.")
     mass_g: Decimal | None = Field(None, description="Mass of one unit in grams.")
+    makers: list[Annotated[str, Field(max_length=300)]] | None = Field(
+        None, max_length=500, description="Parties besides the owner who may commission it."
+    )
+    owner: str | None = Field(
+        None, max_length=300, description="Rightful owner (set by a regulator)."
+    )
     disclosure: Literal["open"] | None = None
     actor: str | None = Field(None, max_length=300, description="Party acted for (delegation).")
 

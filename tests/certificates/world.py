@@ -170,6 +170,8 @@ def tell(world: World, story: Story) -> None:
             value = getattr(product, name)
             if value not in ("", None):
                 argument[name] = str(value)
+        if product.makers:
+            argument["makers"] = [story.party(maker).id for maker in product.makers]
         world.container.ledger.submit_and_wait(
             world.signer(story.party(product.defined_by).id), "product:define", argument
         )

@@ -39,7 +39,7 @@ def shipment(world: World, user: str, target: int, amount: str = "1") -> MemoryS
 @pytest.fixture
 def shared(world: World) -> World:
     """One lot, part of it with the maker and part with the mill."""
-    world.product("maker", unit="KGM")
+    world.product("maker", unit="KGM", makers=[party_id(2), party_id(8)])
     world.do("maker", action="ADD", quantities=[qty(L, "10")])
     world.do(
         "maker",

@@ -98,7 +98,7 @@ def test_a_cooperative_acts_for_a_farmer_who_has_no_key(world: World) -> None:
             "expires_ms": world.now_ms + 10**9,
         },
     )
-    world.product("coop", unit="KGM")
+    world.product("coop", unit="KGM", makers=[party_id(21)])
     cherries = [qty(lot("H"), "30")]
     farm = {"actor": party_id(21)}
     world.capture("coop", world.event(action="ADD", quantities=cherries), **farm)

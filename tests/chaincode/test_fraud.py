@@ -21,7 +21,7 @@ FOREIGN_CASE = sgtin("BOX", gtin(7))
 
 @pytest.fixture
 def goods(world: World) -> World:
-    world.product("maker", unit="KGM")
+    world.product("maker", unit="KGM", makers=[party_id(2), party_id(8)])
     world.do("maker", action="ADD", epcs=[WATCH])
     world.do("maker", action="ADD", quantities=[qty(L, "100")])
     return world

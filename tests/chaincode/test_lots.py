@@ -15,7 +15,7 @@ L = lot("L1")
 @pytest.fixture
 def goods(world: World) -> World:
     """100 kg of an enforced product at its maker."""
-    world.product("maker", unit="KGM")
+    world.product("maker", unit="KGM", makers=[MILL])
     world.do("maker", action="ADD", step="creating_class_instance", quantities=[qty(L, "100")])
     return world
 
@@ -348,6 +348,14 @@ def test_used_things_are_used_up(goods: World) -> None:
     assert again.code == "NOT_ACTIVE"
     gone = goods.no("maker", action="OBSERVE", step="shipping", epcs=[part], to=receiver(SHOP))
     assert gone.code == "NOT_ACTIVE"
+
+
+def test_a_product_without_makers_is_its_owners_alone(goods: World) -> None:
+    """Else anyone who calls itself a processor prints serials of somebody's brand."""
+    goods.product("maker", unit="KGM")
+    assert goods.no("mill", action="ADD", epcs=[sgtin("FAKE")]).code == "NOT_MAKER"
+    assert goods.no("brand", action="ADD", quantities=[qty(lot("FAKE"), "1")]).code == "NOT_MAKER"
+    goods.do("maker", action="ADD", epcs=[sgtin("TRUE")])
 
 
 def test_a_product_may_name_its_makers(goods: World) -> None:

@@ -19,7 +19,7 @@ L = lot("L1")
 @pytest.fixture
 def old(world: World) -> World:
     """A product under report."""
-    world.product("maker", "report")
+    world.product("maker", "report", makers=[party_id(2)])
     return world
 
 

@@ -36,7 +36,7 @@ class Things(RuleBasedStateMachine):
         self.world.party("maker", 1, "producer")
         self.world.party("mill", 2, "processor")
         self.world.party("shop", 5, "retailer")
-        self.world.product("maker")
+        self.world.product("maker", makers=[party_id(n) for n in (2, 8)])
         self.model: dict[str, dict[str, Any]] = {}
 
     # the model's own reading of the rules

@@ -17,7 +17,7 @@ WATCH = sgtin("W1")
 
 @pytest.fixture
 def goods(world: World) -> World:
-    world.product("maker", unit="KGM")
+    world.product("maker", unit="KGM", makers=[party_id(2), party_id(8)])
     return world
 
 
