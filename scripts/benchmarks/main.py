@@ -161,7 +161,9 @@ def _million(home: Path, prefix: str) -> dict[str, float]:
     with open_bench(home) as bench:
         per_step = 50 * capture.EVENTS_PER_DOCUMENT
         for start in range(0, MILLION, per_step):
-            bodies = [capture.document(f"{prefix}m{start}-{n}-") for n in range(50)]
+            first = start // capture.EVENTS_PER_DOCUMENT
+            # a serial number has at most 20 characters
+            bodies = [capture.document(f"{prefix}m{first + n}-") for n in range(50)]
             rate = capture.events_per_second(bench, bodies)
             _note(f"  {start + per_step:,} events, {rate:,.0f} events/s")
         arguments = [submit.capture_argument(f"{prefix}z{n}") for n in range(5200)]
