@@ -12,7 +12,6 @@ import fcntl
 import gc
 import logging
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +52,6 @@ from nodes.verification import SignatureVerifier
 log = logging.getLogger(__name__)
 _WATCH_SECONDS = 1.0
 _DEFAULT_THRESHOLD = 700
-_DEFAULT_SWITCH_S = 0.005
 
 BlockCallback = Callable[[CommittedBlock], None]
 
@@ -252,7 +250,7 @@ class EmbeddedNetwork:
             self.close()
             raise
         self._watcher.start()
-        _spare_the_interpreter()
+        _spare_the_collector()
 
     def _open_node(self, organisation: Organisation) -> Node:
         folder = self.home / "organizations" / organisation.name / "peers" / organisation.node.name
@@ -382,20 +380,15 @@ class EmbeddedNetwork:
                 log.error("the home's changes cannot be taken over: %s", error)
 
 
-def _spare_the_interpreter() -> None:
-    """Tune a process that still has Python's defaults.
+def _spare_the_collector() -> None:
+    """Let the cyclic garbage collector of this process run seldom.
 
-    The collector: a transaction makes some hundred containers and no cycles; with the default
-    threshold of 700 it takes a tenth of the time. What exists now lives on anyway.
-    The lock: at the default 5 ms, the submitting and the ordering thread take it from each other in
-    mid-work, which costs a quarter of the throughput. They hand it over at every signature anyway;
-    50 ms bounds how long a large document may keep an event loop waiting.
+    A transaction makes some hundred short-lived containers and no cycles; with the default
+    threshold of 700 the collector takes a tenth of the time. What exists now lives on anyway.
     """
     if gc.get_threshold()[0] == _DEFAULT_THRESHOLD:
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-    if sys.getswitchinterval() == _DEFAULT_SWITCH_S:
-        sys.setswitchinterval(0.05)
 
 
 def _orderer_signer(home: Path, description: NetworkDescription) -> Signer:
