@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaincode import codec
 from chaincode.arguments import Arguments
 from chaincode.errors import Refusal
 from chaincode.identifiers import as_party, parse
@@ -133,11 +132,7 @@ def list_all(session: Session, args: Arguments) -> Record:
     """participant:list"""
     size, bookmark = args.page()
     args.done()
-    page = session.stub.get_state_page("party", [], size, bookmark)
-    return {
-        "records": [codec.decode(item.value) for item in page.records],
-        "bookmark": page.bookmark,
-    }
+    return session.page("party", size, bookmark)
 
 
 def _party_id(args: Arguments) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from chaincode import codec
 from chaincode.arguments import Arguments
 from chaincode.errors import Refusal, UnitError
 from chaincode.identifiers import as_party, gtin14, parse
@@ -125,11 +124,7 @@ def list_all(session: Session, args: Arguments) -> Record:
     """product:list"""
     size, bookmark = args.page()
     args.done()
-    page = session.stub.get_state_page("product", [], size, bookmark)
-    return {
-        "records": [codec.decode(item.value) for item in page.records],
-        "bookmark": page.bookmark,
-    }
+    return session.page("product", size, bookmark)
 
 
 def convert(product: Record | None, dimension: str, base: int, target: str) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from chaincode.caller import Caller, caller_of
+from chaincode.codec import decode
 from chaincode.errors import Refusal
 from chaincode.records import Record, Records, key
 from chaincode.stub import Stub
@@ -50,6 +51,11 @@ class Session:
         if self._caller is None:
             self._caller = caller_of(self.stub.creator_msp, self.stub.creator_certificate)
         return self._caller
+
+    def page(self, object_type: str, page_size: int, bookmark: str) -> Record:
+        """All records of a type, a page at a time: ``{"records", "bookmark"}``."""
+        page = self.stub.get_state_page(object_type, [], page_size, bookmark)
+        return {"records": [decode(item.value) for item in page.records], "bookmark": page.bookmark}
 
     def party(self) -> Record:
         """The active party the caller acts for.
