@@ -45,8 +45,6 @@ from gateway.http import (
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 
-# The resolver first: routes are tried in order, its paths begin with digits as no other does, and
-# it is what a crowd of shoppers asks for.
 ROUTERS = (
     resolve,
     health,
@@ -64,7 +62,9 @@ ROUTERS = (
     qr,
     pages,
 )
-"""Modules of gateway.http in matching order; Digital Link paths at the root come last."""
+"""Modules of gateway.http in matching order. The resolver is first: its paths begin with digits as
+no other does, and it is what a crowd of shoppers asks for.
+"""
 
 VERSION = "0.1.0"
 _STATUS_CODES = {

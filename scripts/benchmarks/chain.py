@@ -94,8 +94,8 @@ def steps() -> Iterator[Step]:
                 action="OBSERVE",
                 bizStep="receiving",
                 quantityList=quantity(lot(party - 1)),
-                sourceList=[_of(party - 1)],
-                destinationList=[_of(party)],
+                sourceList=[_end("source", party - 1)],
+                destinationList=[_end("destination", party)],
             )
         share = observations // PARTIES + (party < observations % PARTIES)
         for _ in range(share):
@@ -122,13 +122,13 @@ def steps() -> Iterator[Step]:
                 bizStep="shipping",
                 disposition="in_transit",
                 quantityList=quantity(lot(party)),
-                sourceList=[_of(party)],
-                destinationList=[_of(party + 1)],
+                sourceList=[_end("source", party)],
+                destinationList=[_end("destination", party + 1)],
             )
 
 
-def _of(party: int) -> dict[str, str]:
-    return {"type": "possessing_party", "source": party_id(party)}
+def _end(end: str, party: int) -> dict[str, str]:
+    return {"type": "possessing_party", end: party_id(party)}
 
 
 def load(bench: Bench) -> int:
@@ -162,8 +162,6 @@ def load(bench: Bench) -> int:
     count = 0
     for step in steps():
         event = step.event
-        for entry in event.get("destinationList", ()):
-            entry["destination"] = entry.pop("source")
         document = {
             "@context": [*EPCIS_CONTEXT, {"tm": "urn:tracemark:ns:"}],
             "type": "EPCISDocument",
